@@ -1,0 +1,132 @@
+package canyu
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+)
+
+// Errors of a Ledger. Any other error is the world's: the ledger is away or slow,
+// and the call may be repeated.
+var (
+	// ErrLost: the ledger has no epoch mark, or another one than the batch. It
+	// lost its data, or is not the ledger that the archive belongs to. Nothing
+	// was recorded; counting must not go on until the ledger is restored
+	// (promise 3).
+	ErrLost = errors.New("the ledger has lost its data: run canyu rebuild")
+	// ErrStale: the writer has already recorded a later batch.
+	ErrStale = errors.New("the batch is older than the writer's last one")
+	// ErrHeld: another process has the embedded ledger open and is the only one
+	// that may record. Reading, and Claim, work beside it.
+	ErrHeld = errors.New("another canyu process holds this ledger")
+	// ErrKey: the ledger's participants were keyed with another secret.
+	ErrKey = errors.New("the ledger was begun with another key: the same person would count twice")
+)
+
+// Ledger is the durable, exact record of who took part: what ingest writes and
+// live counts are read from. All methods may be called at once from many
+// goroutines; Record for one (activity, writer) is called one at a time.
+//
+// A ledger is divided into Shards, numbered from 0; all classes of a school are
+// in one shard. The number is fixed when an activity's first epoch begins.
+type Ledger interface {
+	// Begin marks an activity's ledger as whole, unless it is already marked, and
+	// returns the mark that it has now. fingerprint names the secret that keys
+	// the participants: ErrKey if the ledger was begun with another one. It is
+	// called only for a new activity: an archive that already has an epoch means
+	// that the mark was lost, not that it never was (see Attach).
+	Begin(ctx context.Context, activity, fingerprint string) (epoch string, err error)
+
+	// Epoch is the mark, or "" where there is none: the ledger is new, or it
+	// lost its data.
+	Epoch(ctx context.Context, activity string) (string, error)
+
+	// Record records a batch durably and fills b.Outcomes, one for each
+	// participation, in order. The whole batch is durable when it returns nil.
+	//
+	// Idempotent by (Writer, Sequence): a batch that was recorded already, also
+	// where its reply was lost, changes nothing and gets the same outcomes.
+	// A writer numbers its batches upwards; after an error it either repeats the
+	// same batch or gives it up and goes on with a higher number. A batch that
+	// was given up may still have been recorded.
+	//
+	// On error nothing is acknowledged; on one shard either all of the batch was
+	// recorded or none, over several shards repeating it completes it.
+	// Errors: ErrLost, ErrStale, ErrHeld.
+	Record(ctx context.Context, b *Batch) error
+
+	// Counts is the number of participants for each of the classes, in order.
+	// Exact, and never behind what Record acknowledged. Cheap enough to be asked
+	// for a whole region once a second.
+	Counts(ctx context.Context, activity string, classes []Class) ([]Tally, error)
+
+	// Total is how many participants the activity has, over all roles.
+	Total(ctx context.Context, activity string) (int, error)
+
+	// Shards is how many logs there are.
+	Shards() int
+
+	// Log reads a shard's log: what was recorded and not yet acknowledged by
+	// rollup, in order, from behind position after ("" is the beginning), whole
+	// batches, until at least max participations or the end. An empty slice is
+	// the end for now. Each batch is in the log exactly once.
+	Log(ctx context.Context, activity string, shard int, after string, max int) ([]LogEntry, error)
+
+	// Acknowledge forgets the log up to and including position: its content is
+	// safe in the archive.
+	Acknowledge(ctx context.Context, activity string, shard int, position string) error
+
+	// Backlog is how many participations wait in all logs of the activity, about.
+	Backlog(ctx context.Context, activity string) (int, error)
+
+	// Restore fills a ledger that lost its data with participants of the archive
+	// and then marks it with epoch. Until then Record refuses with ErrLost, so
+	// that nothing is counted against a half restored ledger. It may be repeated
+	// after an error. progress, if not nil, is told now and then how many
+	// participants are in. It fails if the ledger has a mark.
+	Restore(ctx context.Context, activity, epoch, fingerprint string, participants iter.Seq2[Recorded, error], progress func(int)) error
+
+	// Claim takes a duty that only one process may do at a time ("rollup/…",
+	// "report/…") until ttl from now, or takes it again for a holder that has
+	// it. false: somebody else has it.
+	Claim(ctx context.Context, duty, holder string, ttl time.Duration) (bool, error)
+
+	// Release gives a duty back before its time; not holding it is no error.
+	Release(ctx context.Context, duty, holder string) error
+
+	// Close lets go of the ledger. What Record acknowledged is already safe.
+	Close() error
+}
+
+// Batch is what is recorded at once: participations of one activity.
+type Batch struct {
+	Activity string
+	Epoch    string // the mark that the writer believes in
+	Writer   string // one per process start, [0-9a-z], at most 32 bytes
+	Sequence uint64 // from 1, rising
+
+	Participations []Participation
+	Outcomes       []Outcome // filled by Record; its room is reused
+}
+
+// Outcome is what became of one participation of a batch.
+type Outcome struct {
+	// Counted: it was the first of its participant. Otherwise a repeat.
+	Counted bool
+	// Ordinal, for a counted one, is its number in the activity: unique, from 1
+	// upwards in the order of recording, without gaps where there is one shard.
+	Ordinal uint64
+}
+
+// Recorded is a participation with its outcome, as the log and the archive have it.
+type Recorded struct {
+	Participation
+	Outcome
+}
+
+// LogEntry is one recorded batch (or the part of it that lies in one shard).
+type LogEntry struct {
+	Position string // opaque, rising
+	Recorded []Recorded
+}
