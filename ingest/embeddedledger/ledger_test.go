@@ -1,0 +1,81 @@
+package embeddedledger_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/embeddedledger"
+	"github.com/canyu/canyu/ingest/ledgertest"
+)
+
+func open(t *testing.T, dir string) *embeddedledger.Ledger {
+	t.Helper()
+	l, err := embeddedledger.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestContract(t *testing.T) {
+	ledgertest.Test(t, func(t *testing.T) ledgertest.Engine {
+		dir := t.TempDir()
+		return ledgertest.Engine{
+			Open: func(t *testing.T) canyu.Ledger { return open(t, dir) },
+			Lose: func(t *testing.T, activity string) {
+				files, err := filepath.Glob(filepath.Join(dir, "ledger.db*"))
+				if err != nil || len(files) == 0 {
+					t.Fatalf("nothing to lose: %v", err)
+				}
+				for _, f := range files {
+					if err := os.Remove(f); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+		}
+	})
+}
+
+// A second opening, as by canyu verify, sees what the first records and may not record.
+func TestBesideAnother(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	holder := open(t, dir)
+	defer holder.Close()
+	epoch, err := holder.Begin(t.Context(), "a", "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := open(t, dir)
+	defer beside.Close()
+	if beside.Held() || !holder.Held() {
+		t.Fatalf("held: %v by the first, %v by the second", holder.Held(), beside.Held())
+	}
+	class := canyu.Class{School: 3418020001, Grade: 3, Number: 2}
+	for n := 1; n <= 3; n++ {
+		b := &canyu.Batch{Activity: "a", Epoch: epoch, Writer: "w", Sequence: uint64(n),
+			Participations: []canyu.Participation{{Class: class, Role: canyu.Student, Participant: canyu.Participant(n)}}}
+		if err := holder.Record(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		tallies, err := beside.Counts(t.Context(), "a", []canyu.Class{class})
+		if err != nil || tallies[0][canyu.Student] != n {
+			t.Fatalf("beside: %v, %v; want %d", tallies, err, n)
+		}
+		if err := beside.Record(t.Context(), b); !errors.Is(err, canyu.ErrHeld) {
+			t.Fatalf("recording beside: %v, want ErrHeld", err)
+		}
+	}
+	if err := holder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := open(t, dir)
+	defer next.Close()
+	if !next.Held() {
+		t.Fatal("the lock outlived its process")
+	}
+}

@@ -1,0 +1,165 @@
+package embeddedledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/ledgerlog"
+)
+
+// Log implements canyu.Ledger.
+func (l *Ledger) Log(ctx context.Context, activity string, shard int, after string, max int) ([]canyu.LogEntry, error) {
+	from, err := position(after)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := l.db.QueryContext(ctx,
+		"select position, before, outcomes, payload from log where activity = ? and position > ? order by position", activity, from)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the log: %w", err)
+	}
+	defer rows.Close()
+	var entries []canyu.LogEntry
+	for n := 0; n < max && rows.Next(); {
+		var pos, before int64
+		var outcomes string
+		var payload sql.RawBytes
+		if err := rows.Scan(&pos, &before, &outcomes, &payload); err != nil {
+			return nil, fmt.Errorf("cannot read the log: %w", err)
+		}
+		rs, err := ledgerlog.Parse(payload, uint64(before), outcomes, ordinal)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read log entry %d: %w", pos, err)
+		}
+		entries = append(entries, canyu.LogEntry{Position: strconv.FormatInt(pos, 10), Recorded: rs})
+		n += len(rs)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read the log: %w", err)
+	}
+	return entries, nil
+}
+
+func position(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("log position %q is none of this ledger's", s)
+	}
+	return n, nil
+}
+
+// pieceOfWork bounds what is written in one transaction beside recording, so that
+// a batch never waits for long.
+const pieceOfWork = 200
+
+// Acknowledge implements canyu.Ledger. The sets in the file must know what the log
+// is about to forget, so they follow first. They may already hold participants of
+// later batches; joining those once more at the next load changes nothing.
+func (l *Ledger) Acknowledge(ctx context.Context, activity string, shard int, upTo string) error {
+	if !l.Held() {
+		return canyu.ErrHeld
+	}
+	to, err := position(upTo)
+	if err != nil {
+		return err
+	}
+	if err := l.saveSets(ctx, activity); err != nil {
+		return fmt.Errorf("cannot save the sets: %w", err)
+	}
+	for {
+		gone, err := l.forget(ctx, activity, to)
+		if err != nil {
+			return fmt.Errorf("cannot trim the log: %w", err)
+		}
+		if gone < pieceOfWork {
+			return nil
+		}
+	}
+}
+
+func (l *Ledger) forget(ctx context.Context, activity string, to int64) (gone int64, err error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	err = l.transaction(ctx, func(ctx context.Context) error {
+		r, err := l.conn.ExecContext(ctx, `delete from log where position in
+			(select position from log where activity = ? and position <= ? order by position limit ?)`, activity, to, pieceOfWork)
+		if err == nil {
+			gone, err = r.RowsAffected()
+		}
+		return err
+	})
+	return gone, err
+}
+
+// saveSets writes the sets that changed since they were last written.
+func (l *Ledger) saveSets(ctx context.Context, activity string) error {
+	for {
+		keys, blobs := l.takeDirty(activity)
+		if len(keys) == 0 {
+			return nil
+		}
+		if err := l.writeSets(ctx, activity, keys, blobs); err != nil {
+			l.putBack(activity, keys)
+			return err
+		}
+	}
+}
+
+func (l *Ledger) takeDirty(activity string) (keys []setKey, blobs [][]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.activities[activity]
+	if a == nil {
+		return nil, nil
+	}
+	n := min(pieceOfWork, len(a.dirty))
+	keys = append(keys, a.dirty[len(a.dirty)-n:]...)
+	a.dirty = a.dirty[:len(a.dirty)-n]
+	for _, k := range keys {
+		s := a.sets[k]
+		s.dirty = false
+		blobs = append(blobs, s.bytes())
+	}
+	return keys, blobs
+}
+
+func (l *Ledger) putBack(activity string, keys []setKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.activities[activity]
+	for _, k := range keys {
+		if s := a.sets[k]; !s.dirty {
+			s.dirty = true
+			a.dirty = append(a.dirty, k)
+		}
+	}
+}
+
+func (l *Ledger) writeSets(ctx context.Context, activity string, keys []setKey, blobs [][]byte) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.transaction(ctx, func(ctx context.Context) error {
+		for i, k := range keys {
+			_, err := l.stmts.set.ExecContext(ctx, activity, int64(k.class.School), k.class.Grade, k.class.Number, uint8(k.role), blobs[i])
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Backlog implements canyu.Ledger.
+func (l *Ledger) Backlog(ctx context.Context, activity string) (n int, err error) {
+	err = l.db.QueryRowContext(ctx, "select coalesce(sum(size), 0) from log where activity = ?", activity).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("cannot measure the log: %w", err)
+	}
+	return n, nil
+}

@@ -1,0 +1,189 @@
+package embeddedledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/ledgerlog"
+)
+
+// statements of the writing connection. Begin and commit are statements too: a
+// database/sql transaction would cost as much as the batch it holds.
+type statements struct {
+	begin, commit, rollback *sql.Stmt
+	log, writer, counted    *sql.Stmt
+	set                     *sql.Stmt
+}
+
+func (s *statements) prepare(ctx context.Context, c *sql.Conn) error {
+	for _, p := range []struct {
+		stmt **sql.Stmt
+		text string
+	}{
+		{&s.begin, "begin immediate"},
+		{&s.commit, "commit"},
+		{&s.rollback, "rollback"},
+		{&s.log, "insert into log (activity, size, before, outcomes, payload) values (?, ?, ?, ?, ?)"},
+		{&s.writer, "insert or replace into writers (activity, writer, sequence, before, outcomes, at) values (?, ?, ?, ?, ?, ?)"},
+		{&s.set, "insert or replace into sets (activity, school, grade, class, role, members) values (?, ?, ?, ?, ?, ?)"},
+		{&s.counted, "update activities set counted = ? where activity = ?"},
+	} {
+		stmt, err := c.PrepareContext(ctx, p.text)
+		if err != nil {
+			return err
+		}
+		*p.stmt = stmt
+	}
+	return nil
+}
+
+// transaction runs do between begin and commit on the writing connection. The
+// caller holds writing. A deadline ends the wait before it, never the commit: a
+// commit that was begun has to be known to have happened or not.
+func (l *Ledger) transaction(ctx context.Context, do func(ctx context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if _, err := l.stmts.begin.ExecContext(ctx); err != nil {
+		return err
+	}
+	err := do(ctx)
+	if err == nil {
+		_, err = l.stmts.commit.ExecContext(ctx)
+	}
+	if err != nil {
+		// Where SQLite has rolled back by itself this fails, harmlessly.
+		_, _ = l.stmts.rollback.ExecContext(ctx)
+	}
+	return err
+}
+
+func ordinal(n uint64) uint64 { return n }
+
+// Record implements canyu.Ledger.
+func (l *Ledger) Record(ctx context.Context, b *canyu.Batch) error {
+	if !l.Held() {
+		return canyu.ErrHeld
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+
+	// Only this method and Restore change an activity, and both hold writing:
+	// reading it needs no more.
+	l.mu.RLock()
+	a := l.activities[b.Activity]
+	l.mu.RUnlock()
+	if a == nil || a.epoch == "" || a.epoch != b.Epoch {
+		return canyu.ErrLost
+	}
+	last := a.writers[b.Writer]
+	switch {
+	case b.Sequence < last.sequence:
+		return canyu.ErrStale
+	case b.Sequence == last.sequence && len(last.outcomes) == len(b.Participations):
+		b.Outcomes = ledgerlog.Outcomes(b.Outcomes[:0], last.before, last.outcomes, ordinal)
+		return nil
+	case b.Sequence == last.sequence:
+		return fmt.Errorf("%w: batch %d had %d participations", canyu.ErrStale, b.Sequence, len(last.outcomes))
+	}
+
+	fresh := a.decide(b.Participations)
+	r := reply{sequence: b.Sequence, before: a.counted, outcomes: string(a.outcomes)}
+	counted := a.counted + uint64(fresh)
+	a.payload = ledgerlog.Append(a.payload[:0], b.Participations)
+	err := l.transaction(ctx, func(ctx context.Context) error {
+		if _, err := l.stmts.log.ExecContext(ctx, b.Activity, len(b.Participations), int64(r.before), r.outcomes, a.payload); err != nil {
+			return err
+		}
+		if _, err := l.stmts.writer.ExecContext(ctx, b.Activity, b.Writer, int64(r.sequence), int64(r.before), r.outcomes, time.Now().Unix()); err != nil {
+			return err
+		}
+		_, err := l.stmts.counted.ExecContext(ctx, int64(counted), b.Activity)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot record the batch: %w", err)
+	}
+
+	l.mu.Lock()
+	a.counted = counted
+	a.writers[b.Writer] = r
+	for i := range b.Participations {
+		if r.outcomes[i] == '1' {
+			p := &b.Participations[i]
+			a.add(setKey{p.Class, p.Role}, p.Participant)
+		}
+	}
+	l.mu.Unlock()
+	b.Outcomes = ledgerlog.Outcomes(b.Outcomes[:0], r.before, r.outcomes, ordinal)
+	return nil
+}
+
+// decide leaves in a.outcomes who of ps is new, changing nothing yet: memory
+// follows the file, not the other way round.
+func (a *activity) decide(ps []canyu.Participation) (fresh int) {
+	a.outcomes = a.outcomes[:0]
+	type member struct {
+		setKey
+		canyu.Participant
+	}
+	seen := make(map[member]struct{}, len(ps))
+	for i := range ps {
+		p := &ps[i]
+		m := member{setKey{p.Class, p.Role}, p.Participant}
+		_, repeat := seen[m]
+		if s := a.sets[m.setKey]; !repeat && s != nil {
+			repeat = s.has(p.Participant)
+		}
+		if repeat {
+			a.outcomes = append(a.outcomes, '0')
+			continue
+		}
+		seen[m] = struct{}{}
+		a.outcomes = append(a.outcomes, '1')
+		fresh++
+	}
+	return fresh
+}
+
+// Counts implements canyu.Ledger.
+func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Class) ([]canyu.Tally, error) {
+	if err := l.refresh(ctx); err != nil {
+		return nil, err
+	}
+	tallies := make([]canyu.Tally, len(classes))
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	a := l.activities[activity]
+	if a == nil {
+		return tallies, nil
+	}
+	for i, c := range classes {
+		for _, role := range canyu.Roles {
+			if s := a.sets[setKey{c, role}]; s != nil {
+				tallies[i][role] = len(s.members)
+			}
+		}
+	}
+	return tallies, nil
+}
+
+// Total implements canyu.Ledger.
+func (l *Ledger) Total(ctx context.Context, activity string) (int, error) {
+	if err := l.refresh(ctx); err != nil {
+		return 0, err
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	total := 0
+	if a := l.activities[activity]; a != nil {
+		for _, s := range a.sets {
+			total += len(s.members)
+		}
+	}
+	return total, nil
+}

@@ -1,0 +1,113 @@
+package redisledger_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/ledgertest"
+	"github.com/canyu/canyu/ingest/redisledger"
+)
+
+func url(t *testing.T) string {
+	t.Helper()
+	u := os.Getenv("CANYU_TEST_REDIS")
+	if u == "" {
+		t.Fatal("needs a Redis with appendfsync always: set CANYU_TEST_REDIS=redis://127.0.0.1:6379/0, or run make test")
+	}
+	return u
+}
+
+func client(t *testing.T) *redis.Client {
+	t.Helper()
+	o, err := redis.ParseURL(url(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := redis.NewClient(o)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// lose deletes the keys of one activity, as FLUSHALL would.
+func lose(t *testing.T, activity string) {
+	t.Helper()
+	c := client(t)
+	keys, err := c.Keys(t.Context(), "canyu{"+activity+"/*").Result()
+	if err != nil || len(keys) == 0 {
+		t.Fatalf("nothing to lose: %v", err)
+	}
+	if err := c.Del(t.Context(), keys...).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T) canyu.Ledger {
+	t.Helper()
+	l, err := redisledger.Open(t.Context(), url(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestContract(t *testing.T) {
+	ledgertest.Test(t, func(t *testing.T) ledgertest.Engine {
+		return ledgertest.Engine{Open: open, Lose: lose}
+	})
+}
+
+// A Redis that is emptied under an open ledger is noticed by the next batch, also
+// where it forgot the script.
+func TestEmptiedWhileOpen(t *testing.T) {
+	t.Parallel()
+	activity := "emptied-" + t.Name()
+	l := open(t)
+	defer l.Close()
+	epoch, err := l.Begin(t.Context(), activity, "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &canyu.Batch{Activity: activity, Epoch: epoch, Writer: "w", Sequence: 1, Participations: []canyu.Participation{
+		{Class: canyu.Class{School: 3418020001, Grade: 3, Number: 2}, Role: canyu.Student, Participant: 1}}}
+	if err := l.Record(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	lose(t, activity)
+	if err := client(t).ScriptFlush(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.Sequence++
+	if err := l.Record(t.Context(), b); !errors.Is(err, canyu.ErrLost) {
+		t.Fatalf("an emptied Redis counts: %v, want ErrLost", err)
+	}
+}
+
+// The sets stay intsets: anything else costs six times the memory.
+func TestSetsAreIntsets(t *testing.T) {
+	t.Parallel()
+	activity := "intset-" + t.Name()
+	l := open(t)
+	defer l.Close()
+	epoch, err := l.Begin(t.Context(), activity, "key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &canyu.Batch{Activity: activity, Epoch: epoch, Writer: "w", Sequence: 1}
+	for i := range 60 {
+		b.Participations = append(b.Participations, canyu.Participation{
+			Class: canyu.Class{School: 3418020001, Grade: 3, Number: 2}, Role: canyu.Student,
+			Participant: canyu.Participant(1<<63 - 1 - i)})
+	}
+	if err := l.Record(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	encoding, err := client(t).ObjectEncoding(t.Context(), "canyu{"+activity+"/0}3418020001/3/2/1").Result()
+	if err != nil || encoding != "intset" {
+		t.Fatalf("encoding %q, %v; want intset", encoding, err)
+	}
+	lose(t, activity)
+}

@@ -1,0 +1,174 @@
+package redisledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/ledgerlog"
+)
+
+// entriesAtOnce bounds one read of the log: a batch holds some hundred
+// participations, and a reply should stay within a few megabytes.
+const entriesAtOnce = 256
+
+// Log implements canyu.Ledger.
+func (l *Ledger) Log(ctx context.Context, activity string, shard int, after string, max int) ([]canyu.LogEntry, error) {
+	start := "-"
+	if after != "" {
+		start = "(" + after
+	}
+	var entries []canyu.LogEntry
+	for n := 0; n < max; {
+		messages, err := l.rdb.XRangeN(ctx, prefix(activity)+"log", start, "+", entriesAtOnce).Result()
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the log: %w", err)
+		}
+		for _, m := range messages {
+			rs, err := parseEntry(m)
+			if err != nil {
+				return nil, fmt.Errorf("cannot read log entry %s: %w", m.ID, err)
+			}
+			entries = append(entries, canyu.LogEntry{Position: m.ID, Recorded: rs})
+			if n += len(rs); n >= max {
+				break
+			}
+			start = "(" + m.ID
+		}
+		if len(messages) < entriesAtOnce {
+			break
+		}
+	}
+	return entries, nil
+}
+
+func parseEntry(m redis.XMessage) ([]canyu.Recorded, error) {
+	payload, _ := m.Values["p"].(string)
+	decided, _ := m.Values["o"].(string)
+	before, outcomes, err := parseDecided(decided)
+	if err != nil {
+		return nil, err
+	}
+	return ledgerlog.Parse([]byte(payload), before, outcomes, ordinal)
+}
+
+// Acknowledge implements canyu.Ledger: the log is what the archive does not have.
+func (l *Ledger) Acknowledge(ctx context.Context, activity string, shard int, position string) error {
+	log := prefix(activity) + "log"
+	// MINID keeps its id, so the entry itself goes by name.
+	pipe := l.rdb.Pipeline()
+	pipe.XTrimMinID(ctx, log, position)
+	pipe.XDel(ctx, log, position)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("cannot trim the log: %w", err)
+	}
+	return nil
+}
+
+// Backlog implements canyu.Ledger, from the size of the first entries.
+func (l *Ledger) Backlog(ctx context.Context, activity string) (int, error) {
+	log := prefix(activity) + "log"
+	batches, err := l.rdb.XLen(ctx, log).Result()
+	if err != nil {
+		return 0, fmt.Errorf("cannot measure the log: %w", err)
+	}
+	const sample = 16
+	first, err := l.rdb.XRangeN(ctx, log, "-", "+", sample).Result()
+	if err != nil {
+		return 0, fmt.Errorf("cannot measure the log: %w", err)
+	}
+	n := 0
+	for _, m := range first {
+		decided, _ := m.Values["o"].(string)
+		_, outcomes, err := parseDecided(decided)
+		if err != nil {
+			return 0, err
+		}
+		n += len(outcomes)
+	}
+	if int(batches) > len(first) && len(first) > 0 {
+		n = n * int(batches) / len(first)
+	}
+	return n, nil
+}
+
+// Total implements canyu.Ledger.
+func (l *Ledger) Total(ctx context.Context, activity string) (int, error) {
+	values, err := l.rdb.MGet(ctx, prefix(activity)+"n", prefix(activity)+"gap").Result()
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the total: %w", err)
+	}
+	var n [2]int
+	for i, v := range values {
+		if s, ok := v.(string); ok {
+			if n[i], err = strconv.Atoi(s); err != nil {
+				return 0, fmt.Errorf("cannot read the total: %w", err)
+			}
+		}
+	}
+	return n[0] - n[1], nil
+}
+
+// restoreAtOnce is how many participants go into one pipeline of Restore.
+const restoreAtOnce = 10_000
+
+// Restore implements canyu.Ledger.
+func (l *Ledger) Restore(ctx context.Context, activity, epoch, fingerprint string, participants iter.Seq2[canyu.Recorded, error], progress func(int)) error {
+	if mark, err := l.Epoch(ctx, activity); err != nil || mark != "" {
+		if err == nil {
+			err = fmt.Errorf("the ledger of %s is whole, in epoch %s: nothing to restore", activity, mark)
+		}
+		return err
+	}
+	n, last := 0, uint64(0)
+	sets := make(map[setID][]any)
+	for r, err := range participants {
+		if err != nil {
+			return fmt.Errorf("cannot read the archive: %w", err)
+		}
+		id := setID{r.Class, r.Role}
+		sets[id] = append(sets[id], uint64(r.Participant))
+		last = max(last, r.Ordinal)
+		if n++; n%restoreAtOnce == 0 {
+			if err := l.addSets(ctx, activity, sets); err != nil {
+				return err
+			}
+			if progress != nil {
+				progress(n)
+			}
+		}
+	}
+	if err := l.addSets(ctx, activity, sets); err != nil {
+		return err
+	}
+	last = max(last, uint64(n))
+	if err := l.rdb.MSet(ctx, prefix(activity)+"n", last, prefix(activity)+"gap", last-uint64(n)).Err(); err != nil {
+		return fmt.Errorf("cannot restore the ordinals: %w", err)
+	}
+	if progress != nil {
+		progress(n)
+	}
+	mark, err := l.mark(ctx, activity, epoch, fingerprint)
+	if err == nil && mark != epoch {
+		err = errors.New("another process has marked the ledger meanwhile")
+	}
+	return err
+}
+
+// addSets empties sets into Redis.
+func (l *Ledger) addSets(ctx context.Context, activity string, sets map[setID][]any) error {
+	pipe := l.rdb.Pipeline()
+	for id, members := range sets {
+		pipe.SAdd(ctx, setKey(activity, id.class, id.role), members...)
+	}
+	clear(sets)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("cannot restore: %w", err)
+	}
+	return nil
+}
