@@ -1,0 +1,118 @@
+package reports_test
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/canyu/canyu/reports"
+)
+
+// Every day of twelve years against what another source read in the notices.
+func TestCalendarAgainstNotices(t *testing.T) {
+	t.Parallel()
+	file, err := os.Open("testdata/notices.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	decreed := make(map[string]bool)
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if words[0] == "#" {
+			continue
+		}
+		for _, monthDay := range words[2:] {
+			decreed[words[0]+"-"+monthDay] = words[1] == "work"
+		}
+	}
+	c := calendar(t)
+	checked := 0
+	for d := day(t, "2015-01-01"); d <= day(t, "2026-12-31"); d++ {
+		want, ok := decreed[d.String()]
+		if !ok {
+			want = d.Weekday() != time.Saturday && d.Weekday() != time.Sunday
+		}
+		if got, err := c.Working(d); err != nil || got != want {
+			t.Errorf("%s: working %v, %v, want %v", d, got, err, want)
+		}
+		checked++
+	}
+	if checked != 4383 || len(decreed) < 380 {
+		t.Errorf("checked %d days with %d decreed: the notices were not read", checked, len(decreed))
+	}
+}
+
+func TestCalendarQingming2017(t *testing.T) {
+	t.Parallel()
+	c := calendar(t)
+	var worked []string
+	for d := day(t, "2017-03-31"); d <= day(t, "2017-04-10"); d++ {
+		if w, err := c.Working(d); err != nil {
+			t.Error(err)
+		} else if w {
+			worked = append(worked, d.String()[8:])
+		}
+	}
+	if want := []string{"31", "01", "05", "06", "07", "10"}; !slices.Equal(worked, want) {
+		t.Errorf("worked %v, want %v", worked, want)
+	}
+}
+
+func TestCalendarUnknownYear(t *testing.T) {
+	t.Parallel()
+	c := calendar(t)
+	for _, d := range []string{"2003-12-31", "2027-01-04"} {
+		if _, err := c.Working(day(t, d)); !errors.Is(err, reports.ErrNoCalendar) {
+			t.Errorf("%s: %v, want ErrNoCalendar", d, err)
+		}
+	}
+	if y := c.Years(); y[0] != 2004 || y[len(y)-1] != 2026 || len(y) != 23 {
+		t.Errorf("years %v, want 2004 to 2026", y)
+	}
+}
+
+func TestCalendarOverride(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// As holiday-cn publishes them: the days of the December before are in the
+	// file of the year, and a year without a notice is an empty file.
+	write("2027.json", `{"year": 2027, "days": [{"name": "元旦", "date": "2026-12-31", "isOffDay": true},
+		{"name": "元旦", "date": "2027-01-01", "isOffDay": true}, {"name": "元旦", "date": "2027-01-03", "isOffDay": false}]}`)
+	write("2028.json", `{"year": 2028, "papers": [], "days": []}`)
+	write("2017.json", `[{"name": "清明", "date": "2017-04-05", "isOffDay": true}]`)
+	c, err := reports.LoadCalendar(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for d, want := range map[string]bool{
+		"2026-12-31": false, "2026-12-30": true, "2027-01-01": false, "2027-01-03": true, "2027-01-04": true,
+		"2017-04-05": false, "2017-04-01": false, "2017-04-04": true, // the file replaces its whole year
+	} {
+		if got, err := c.Working(day(t, d)); err != nil || got != want {
+			t.Errorf("%s: working %v, %v, want %v", d, got, err, want)
+		}
+	}
+	if _, err := c.Working(day(t, "2028-01-04")); !errors.Is(err, reports.ErrNoCalendar) {
+		t.Errorf("an empty file is no calendar: %v", err)
+	}
+	if _, err := reports.LoadCalendar(filepath.Join(dir, "none")); err != nil {
+		t.Errorf("a folder that does not exist: %v", err)
+	}
+	write("2029.json", `[{"name": "元旦", "date": "2028-01-01", "isOffDay": true}]`)
+	write("next.json", `[]`)
+	_, err = reports.LoadCalendar(dir)
+	if err == nil || !strings.Contains(err.Error(), "2028-01-01 is not a day of 2029") || !strings.Contains(err.Error(), "next.json") {
+		t.Errorf("wrong files: %v", err)
+	}
+}

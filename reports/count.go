@@ -1,0 +1,209 @@
+package reports
+
+import (
+	"slices"
+
+	"github.com/canyu/canyu"
+)
+
+// count fills in the numbers of r: pure arithmetic over roster and rollups.
+func count(r *Report, schools []*canyu.School, rollups []canyu.Rollup, base baseline) {
+	a := r.activity
+	public := slices.Contains(a.Roles, canyu.Public)
+	r.Schools = make([]School, len(schools))
+	index := make(map[canyu.SchoolCode]int, len(schools))
+	students := make(map[canyu.Class]int)
+	for i, s := range schools {
+		r.Schools[i] = School{School: s.Code, Name: s.Name, Region: s.Region}
+		if public {
+			r.Schools[i].Public = new(Count)
+		}
+		index[s.Code] = i
+		for _, c := range s.Classes {
+			students[s.Class(c)] = 0
+		}
+	}
+	r.Days = make([]DayCount, max(0, min(r.Day, a.LastDay)-a.FirstDay+1))
+	for i := range r.Days {
+		r.Days[i].Day = a.FirstDay + canyu.Day(i)
+	}
+	for _, u := range rollups {
+		i, ok := index[u.Class.School]
+		if !ok || u.Day > r.Day {
+			continue
+		}
+		s := &r.Schools[i]
+		c := s.role(u.Role)
+		c.Total += u.Participants
+		s.Submissions.Total += u.Submissions
+		if u.Day == r.Day {
+			c.Today += u.Participants
+			s.Submissions.Today += u.Submissions
+		}
+		if base.told == nil && u.Day > base.day {
+			c.Since += u.Participants
+		}
+		if u.Role == canyu.Student {
+			students[u.Class] += u.Participants // also of a class that the roster no longer has
+			if a.Required(u.Class.Grade) {
+				s.Required.Count += u.Participants
+			}
+		}
+		if d := int(u.Day - a.FirstDay); d >= 0 && d < len(r.Days) {
+			r.Days[d].add(u)
+		}
+	}
+	addClasses(r, schools, index, students)
+	for i := range r.Schools {
+		s := &r.Schools[i]
+		if base.told != nil {
+			s.countSince(base.told[s.School])
+		}
+		s.setRates()
+		r.Total.add(&s.Numbers)
+	}
+	r.Total.setRates()
+	r.addParts()
+}
+
+func (d *DayCount) add(u canyu.Rollup) {
+	d.Submissions += u.Submissions
+	if n := d.at(u.Role); n != nil {
+		*n += u.Participants
+	}
+}
+
+func (d *DayCount) at(role canyu.Role) *int {
+	switch role {
+	case canyu.Student:
+		return &d.Student
+	case canyu.Parent:
+		return &d.Parent
+	case canyu.Teacher:
+		return &d.Teacher
+	case canyu.Public:
+		return &d.Public
+	}
+	return nil
+}
+
+// countSince is the difference to what the last report told of the school, which
+// has late data in it too.
+func (n *Numbers) countSince(told *Numbers) {
+	for _, role := range canyu.Roles {
+		if role == canyu.Public && n.Public == nil {
+			continue
+		}
+		c := n.role(role)
+		c.Since = c.Total
+		if told != nil && (role != canyu.Public || told.Public != nil) {
+			c.Since -= told.role(role).Total
+		}
+	}
+}
+
+func addClasses(r *Report, schools []*canyu.School, index map[canyu.SchoolCode]int, students map[canyu.Class]int) {
+	classes := make([]canyu.Class, 0, len(students))
+	for c := range students {
+		classes = append(classes, c)
+	}
+	slices.SortFunc(classes, canyu.Class.Compare)
+	for i := range r.Schools {
+		r.Schools[i].Classes = []Class{}
+	}
+	for _, c := range classes {
+		i := index[c.School]
+		s := &r.Schools[i]
+		enrolled, _ := schools[i].Enrolled(c.Grade, c.Number)
+		s.Classes = append(s.Classes, Class{Grade: c.Grade, Class: c.Number, Enrolled: enrolled, Student: students[c]})
+		s.Enrolled += enrolled
+		if r.activity.Required(c.Grade) {
+			s.Required.Enrolled += enrolled
+		}
+	}
+}
+
+// addParts adds the counties of a city or the cities of a province. A county has
+// none, and its schools need not say which county they are in.
+func (r *Report) addParts() {
+	partOf := func(s canyu.Region) canyu.Region {
+		if r.Region%10000 == 0 && s%10000 != 0 {
+			return s - s%100
+		}
+		return s
+	}
+	for i := range r.Schools {
+		s := &r.Schools[i]
+		if r.Region%100 != 0 {
+			s.Region = 0
+			continue
+		}
+		part := partOf(s.Region)
+		j, found := slices.BinarySearchFunc(r.Regions, part, func(p Part, region canyu.Region) int { return int(p.Region) - int(region) })
+		if !found {
+			r.Regions = slices.Insert(r.Regions, j, Part{Region: part})
+		}
+		r.Regions[j].Schools++
+		r.Regions[j].add(&s.Numbers)
+	}
+	for i := range r.Regions {
+		r.Regions[i].setRates()
+	}
+}
+
+// notes are about the quality of the numbers.
+func notes(r *Report) []Note {
+	var silent, below, over int
+	for i := range r.Schools {
+		s := &r.Schools[i]
+		if s.Enrolled > 0 && s.Student.Total == 0 {
+			silent++
+		}
+		below += s.below(r.activity)
+		for _, c := range s.Classes {
+			if c.Student > c.Enrolled {
+				over++
+			}
+		}
+	}
+	var ns []Note
+	for _, n := range []Note{{SilentSchools, silent}, {BelowTarget, below}, {OverEnrolled, over}} {
+		if n.Count > 0 {
+			ns = append(ns, n)
+		}
+	}
+	return ns
+}
+
+// below is how many classes of required grades are not complete.
+func (s *School) below(a *canyu.Activity) int {
+	n := 0
+	for _, c := range s.Classes {
+		if a.Required(c.Grade) && c.Student < c.Enrolled {
+			n++
+		}
+	}
+	return n
+}
+
+// changes are the differences of a correction to the revision before.
+func changes(before, now *Report) []Change {
+	old := make(map[canyu.SchoolCode]*Numbers, len(before.Schools))
+	for i := range before.Schools {
+		old[before.Schools[i].School] = &before.Schools[i].Numbers
+	}
+	var cs []Change
+	for i := range now.Schools {
+		s := &now.Schools[i]
+		was := old[s.School]
+		if was == nil {
+			was = new(Numbers)
+		}
+		for _, role := range now.activity.Roles {
+			if b, n := was.role(role).Total, s.role(role).Total; b != n {
+				cs = append(cs, Change{School: s.School, Name: s.Name, Role: role, Before: b, Now: n})
+			}
+		}
+	}
+	return cs
+}

@@ -1,0 +1,185 @@
+package reports
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+// Report is one region's numbers for one day; its JSON is report.json. Every form
+// of a report is made from it.
+type Report struct {
+	Activity   string       `json:"activity"`
+	Region     canyu.Region `json:"region"`
+	Day        canyu.Day    `json:"day"`
+	WorkingDay *bool        `json:"working_day"` // null only where reports are daily and the year has no calendar
+	Revision   int          `json:"revision"`
+	AsOf       time.Time    `json:"as_of"`
+	Total      Numbers      `json:"total"`
+	Schools    []School     `json:"schools"` // by code; those where nobody took part too
+
+	Regions []Part     `json:"regions,omitempty"` // the counties of a city, the cities of a province
+	Days    []DayCount `json:"days"`              // from the activity's first day to this one
+	Notes   []Note     `json:"notes,omitempty"`
+	Changes []Change   `json:"changes,omitempty"` // since the revision before
+
+	activity *canyu.Activity
+	messages []canyu.Message
+	late     bool
+}
+
+// Numbers are what is told of a region, a school or a part of a region.
+type Numbers struct {
+	Enrolled    int         `json:"enrolled"`
+	Required    Required    `json:"required"`
+	Rate        *float64    `json:"rate"` // students ÷ enrolled; nil where nothing is enrolled
+	Student     Count       `json:"student"`
+	Parent      Count       `json:"parent"`
+	Teacher     Count       `json:"teacher"`
+	Public      *Count      `json:"public,omitempty"` // where the activity has that role
+	Submissions Submissions `json:"submissions"`
+}
+
+// Required is about the pupils of the grades that must take part.
+type Required struct {
+	Enrolled int      `json:"enrolled"`
+	Count    int      `json:"count"`
+	Rate     *float64 `json:"rate"`
+}
+
+// Count is a number of participants in one role.
+type Count struct {
+	Today int `json:"today"`
+	Since int `json:"since_last_report"`
+	Total int `json:"total"`
+}
+
+// Submissions (人次) of all roles.
+type Submissions struct {
+	Today int `json:"today"`
+	Total int `json:"total"`
+}
+
+// School is one school of the region.
+type School struct {
+	School canyu.SchoolCode `json:"school"`
+	Name   string           `json:"name"`
+	Numbers
+	Classes []Class      `json:"classes"`
+	Region  canyu.Region `json:"region,omitempty"` // its county, where the report is about more than one
+}
+
+// Class is one class of a school, with its students to date.
+type Class struct {
+	Grade    uint8  `json:"grade"`
+	Class    uint16 `json:"class"`
+	Enrolled int    `json:"enrolled"`
+	Student  int    `json:"student"`
+}
+
+// Part is a region within the report's region.
+type Part struct {
+	Region  canyu.Region `json:"region"`
+	Schools int          `json:"schools"`
+	Numbers
+}
+
+// DayCount is what one day brought in the whole region.
+type DayCount struct {
+	Day         canyu.Day `json:"day"`
+	Student     int       `json:"student"`
+	Parent      int       `json:"parent"`
+	Teacher     int       `json:"teacher"`
+	Public      int       `json:"public,omitempty"`
+	Submissions int       `json:"submissions"`
+}
+
+// Note is something that the reader of the numbers should know.
+type Note struct {
+	Kind  NoteKind `json:"kind"`
+	Count int      `json:"count"`
+}
+
+// NoteKind is what a Note is about.
+type NoteKind string
+
+// The notes. Count is a number of schools or classes, or a year.
+const (
+	SilentSchools NoteKind = "silent_schools" // schools with pupils, none of whom took part yet
+	BelowTarget   NoteKind = "below_target"   // classes of required grades that are not complete
+	OverEnrolled  NoteKind = "over_enrolled"  // classes with more students than pupils
+	NoCalendar    NoteKind = "no_calendar"    // the year for which report days cannot be told
+)
+
+// Change is what a correction corrects: the students, parents and teachers of a
+// school to date, before and now.
+type Change struct {
+	School canyu.SchoolCode `json:"school"`
+	Name   string           `json:"name"`
+	Role   canyu.Role       `json:"role"`
+	Before int              `json:"before"`
+	Now    int              `json:"now"`
+}
+
+// Thaw is the report that was frozen.
+func Thaw(a *canyu.Activity, f canyu.Frozen) (*Report, error) {
+	r := &Report{activity: a}
+	if err := json.Unmarshal(f.Body, r); err != nil {
+		return nil, fmt.Errorf("cannot read the frozen report of %s, %s, revision %d: %w", f.Region, f.Day, f.Revision, err)
+	}
+	r.AsOf = r.AsOf.In(a.Zone)
+	return r, nil
+}
+
+// Final reports whether this is the report over the whole activity.
+func (r *Report) Final() bool { return r.Day > r.activity.LastDay }
+
+func (n *Numbers) role(role canyu.Role) *Count {
+	switch role {
+	case canyu.Student:
+		return &n.Student
+	case canyu.Parent:
+		return &n.Parent
+	case canyu.Teacher:
+		return &n.Teacher
+	case canyu.Public:
+		if n.Public == nil {
+			n.Public = new(Count)
+		}
+		return n.Public
+	}
+	return new(Count)
+}
+
+// add adds o to n; rates are for setRates, when all is added.
+func (n *Numbers) add(o *Numbers) {
+	n.Enrolled += o.Enrolled
+	n.Required.Enrolled += o.Required.Enrolled
+	n.Required.Count += o.Required.Count
+	n.Submissions.Today += o.Submissions.Today
+	n.Submissions.Total += o.Submissions.Total
+	for _, role := range canyu.Roles {
+		if role == canyu.Public && o.Public == nil {
+			continue
+		}
+		to, from := n.role(role), o.role(role)
+		to.Today += from.Today
+		to.Since += from.Since
+		to.Total += from.Total
+	}
+}
+
+func (n *Numbers) setRates() {
+	n.Rate = rate(n.Student.Total, n.Enrolled)
+	n.Required.Rate = rate(n.Required.Count, n.Required.Enrolled)
+}
+
+func rate(count, of int) *float64 {
+	if of == 0 {
+		return nil
+	}
+	r := float64(count) / float64(of)
+	return &r
+}

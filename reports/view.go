@@ -1,0 +1,173 @@
+package reports
+
+import (
+	"html/template"
+
+	"github.com/canyu/canyu"
+)
+
+// view is a report put into words: what the HTML and the text form show, in their
+// order. Numbers become text here and nowhere else.
+type view struct {
+	Lang      string
+	Title     string // of the activity
+	Heading   string
+	Place     string
+	Date      string
+	Sample    string
+	Late      string
+	Sentence  string
+	More      string
+	Rate      string
+	Bar       int // width of the rate's bar, 0…100
+	Facts     []fact
+	Parts     table
+	Schools   table
+	Correct   string
+	Changes   []string
+	NotesHead string
+	Notes     []string
+	Trend     string       // words about the chart
+	Chart     template.URL // "" leaves it out
+	AsOf      string
+	Zone      string
+	Revision  string
+	Footer    []string
+}
+
+type fact struct{ Name, Value, More string }
+
+// table has the students of each row: today, since the last report, total, rate.
+type table struct {
+	Head []string
+	Rows []row
+}
+
+func (s speaker) table(of string) table {
+	return table{Head: []string{s.say(of), s.say("today"), s.say("since"), s.say("total"), s.say("rate")}}
+}
+
+type row struct {
+	Code    string
+	Name    string
+	Details []string
+	Cells   []string
+	Done    bool // reached the target
+}
+
+func newView(r *Report, s speaker) *view {
+	a := r.activity
+	v := &view{
+		Lang: s.tag(), Title: a.Title.In(s.tag()), Heading: s.say("heading"),
+		Place: RegionName(r.Region) + " " + r.Region.String(), Date: s.date(r.Day),
+		NotesHead: s.say("notes"), Trend: s.say("trend"),
+		AsOf:     s.say("as_of", s.moment(r.AsOf)),
+		Parts:    s.table("region"),
+		Schools:  s.table("school"),
+		Zone:     s.say("zone", s.zone(r.AsOf)),
+		Revision: s.say("revision", r.Revision),
+		Footer:   []string{s.say("footer.since"), s.say("footer")},
+	}
+	if RegionName(r.Region) == r.Region.String() {
+		v.Place = r.Region.String()
+	}
+	if r.Final() {
+		v.Heading = s.say("heading.final")
+	}
+	if r.late {
+		v.Late = s.say("late")
+	}
+	t := &r.Total
+	v.sentences(r, s)
+	for _, role := range a.Roles {
+		c := t.role(role)
+		v.Facts = append(v.Facts, fact{s.role(role), number(c.Total), s.say("today") + " " + number(c.Today) + " · " + s.say("since") + " " + number(c.Since)})
+	}
+	v.Facts = append(v.Facts, fact{s.say("submissions"), number(t.Submissions.Total), s.say("today") + " " + number(t.Submissions.Today)})
+	for i := range r.Regions {
+		p := &r.Regions[i]
+		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), RegionName(p.Region), &p.Numbers, 0))
+	}
+	if r.Region%10000 != 0 { // a province's mail tells of its cities; its schools are in the workbook
+		for i := range r.Schools {
+			sc := &r.Schools[i]
+			v.Schools.Rows = append(v.Schools.Rows, rowOf(s, a.Roles, sc.School.String(), sc.Name, &sc.Numbers, sc.below(a)))
+		}
+	}
+	v.corrections(r, s)
+	for _, n := range r.Notes {
+		v.Notes = append(v.Notes, s.say(string(n.Kind), n.Count))
+	}
+	return v
+}
+
+func (v *view) sentences(r *Report, s speaker) {
+	t := &r.Total
+	headline := t.Required.Rate
+	if t.Required.Enrolled > 0 {
+		v.Sentence = s.say("sentence", RegionName(r.Region), number(t.Required.Enrolled), number(t.Required.Count), percent(t.Required.Rate))
+		if t.Enrolled != t.Required.Enrolled {
+			v.More = s.say("sentence.all", number(t.Enrolled), number(t.Student.Total), percent(t.Rate))
+		}
+	} else {
+		headline = t.Rate
+		v.Sentence = s.say("sentence.free", RegionName(r.Region), number(t.Enrolled), number(t.Student.Total), percent(t.Rate))
+	}
+	v.Rate = percent(headline)
+	if headline != nil {
+		v.Bar = max(0, min(100, int(*headline*100)))
+	}
+}
+
+func rowOf(s speaker, roles []canyu.Role, code, name string, n *Numbers, below int) row {
+	rate, count, of := n.Required.Rate, n.Required.Count, n.Required.Enrolled
+	if of == 0 { // a school without required grades
+		rate, count, of = n.Rate, n.Student.Total, n.Enrolled
+	}
+	w := row{Code: code, Name: name, Done: rate != nil && *rate >= 1,
+		Details: []string{s.say("count.of", s.say("required.enrolled"), number(count), number(of))},
+		Cells:   []string{number(n.Student.Today), number(n.Student.Since), number(n.Student.Total), percent(rate)}}
+	for _, role := range roles {
+		if role != canyu.Student {
+			w.Details = append(w.Details, s.say("count.is", s.role(role), number(n.role(role).Total)))
+		}
+	}
+	if below > 0 {
+		w.Details = append(w.Details, s.say("below", below))
+	}
+	return w
+}
+
+func (v *view) corrections(r *Report, s speaker) {
+	if r.Revision < 2 {
+		return
+	}
+	v.Correct = s.say("correction", r.Revision-1)
+	if len(r.Changes) == 0 {
+		v.Changes = []string{s.say("unchanged")}
+	}
+	for _, c := range r.Changes {
+		v.Changes = append(v.Changes, s.say("change", c.Name, s.role(c.Role), number(c.Before), number(c.Now)))
+	}
+}
+
+// Subject of the report's mail.
+func (r *Report) Subject(lang string) string {
+	s := language(lang, r.activity)
+	_, month, day := r.Day.Date()
+	title, place := r.activity.Title.In(s.tag()), RegionName(r.Region)
+	subject := s.say("subject", title, place, int(month), day)
+	if r.Final() {
+		subject = s.say("subject.final", title, place)
+	}
+	if r.Revision > 1 {
+		subject += s.say("subject.correction", r.Revision-1)
+	}
+	return subject
+}
+
+// FileName of the workbook in the mail.
+func (r *Report) FileName(lang string) string {
+	s := language(lang, r.activity)
+	return s.say("attachment", RegionName(r.Region), r.Day, r.activity.Title.In(s.tag()))
+}

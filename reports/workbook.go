@@ -1,0 +1,356 @@
+package reports
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/canyu/canyu"
+	"github.com/xuri/excelize/v2"
+)
+
+// Workbook writes the report as an Excel workbook for the bureau's files: sheets
+// for the summary, the schools, the classes, the days and the day's messages.
+// Numbers are numbers, what people wrote is text whatever it begins with, and the
+// same report gives the same bytes.
+func (r *Report) Workbook(w io.Writer, lang string) error {
+	f := excelize.NewFile()
+	defer f.Close()
+	b := &workbook{File: f, r: r, s: language(lang, r.activity)}
+	for _, step := range []func() error{b.begin, b.summary, b.schools, b.classes, b.days, b.messages} {
+		if err := step(); err != nil {
+			return fmt.Errorf("cannot make the workbook: %w", err)
+		}
+	}
+	return f.Write(w)
+}
+
+type workbook struct {
+	*excelize.File
+	r                                *Report
+	s                                speaker
+	head, text, count, percent, date int // styles
+}
+
+func (b *workbook) begin() error {
+	stamp := b.r.AsOf.UTC().Format(time.RFC3339)
+	if err := b.SetDocProps(&excelize.DocProperties{
+		Creator: "canyu", LastModifiedBy: "canyu", Created: stamp, Modified: stamp,
+		Title: b.r.Subject(b.s.tag()), Language: b.s.tag(),
+	}); err != nil {
+		return err
+	}
+	thousands, cut := "#,##0", "0.00%"
+	for _, style := range []struct {
+		id *int
+		as excelize.Style
+	}{
+		{&b.head, excelize.Style{Font: &excelize.Font{Bold: true}, NumFmt: 49,
+			Fill:      excelize.Fill{Type: "pattern", Pattern: 1, Color: []string{"E5E7EB"}},
+			Alignment: &excelize.Alignment{Horizontal: "center", Vertical: "center", WrapText: true}}},
+		{&b.text, excelize.Style{NumFmt: 49}}, // @: stays text also when it is edited
+		{&b.count, excelize.Style{CustomNumFmt: &thousands}},
+		{&b.percent, excelize.Style{CustomNumFmt: &cut}},
+		{&b.date, excelize.Style{NumFmt: 14, CustomNumFmt: new("yyyy-mm-dd")}},
+	} {
+		id, err := b.NewStyle(&style.as)
+		if err != nil {
+			return err
+		}
+		*style.id = id
+	}
+	if err := b.SetSheetName("Sheet1", b.s.say("summary")); err != nil {
+		return err
+	}
+	for _, sheet := range []string{"schools", "classes", "days", "messages"} {
+		if _, err := b.NewSheet(b.s.say(sheet)); err != nil {
+			return err
+		}
+	}
+	for _, sheet := range b.GetSheetList() {
+		if err := b.SetSheetProps(sheet, &excelize.SheetPropsOptions{FitToPage: new(true)}); err != nil {
+			return err
+		}
+		if err := b.SetPageLayout(sheet, &excelize.PageLayoutOptions{
+			Size: new(9), Orientation: new("landscape"), FitToWidth: new(1), FitToHeight: new(0), // A4, as long as it takes
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cell gives a value the style that goes with its type.
+func (b *workbook) cell(v any) excelize.Cell {
+	switch v := v.(type) {
+	case string:
+		return excelize.Cell{StyleID: b.text, Value: v}
+	case int:
+		return excelize.Cell{StyleID: b.count, Value: v}
+	case *float64:
+		if v == nil {
+			return excelize.Cell{StyleID: b.percent}
+		}
+		return excelize.Cell{StyleID: b.percent, Value: *v}
+	case canyu.Day:
+		y, m, d := v.Date()
+		return excelize.Cell{StyleID: b.date, Value: time.Date(y, m, d, 0, 0, 0, 0, time.UTC)}
+	}
+	return excelize.Cell{Value: v}
+}
+
+// summary is written cell by cell: its rows differ in shape.
+func (b *workbook) summary() error {
+	r, s, sheet := b.r, b.s, b.s.say("summary")
+	working := s.say("unknown")
+	if r.WorkingDay != nil {
+		working = s.say(map[bool]string{true: "yes", false: "no"}[*r.WorkingDay])
+	}
+	t := &r.Total
+	rows := [][]any{
+		{s.say("activity"), r.activity.Title.In(s.tag()) + " (" + r.Activity + ")"},
+		{s.say("region"), RegionName(r.Region) + " " + r.Region.String()},
+		{s.say("day"), r.Day, s.say("working"), working},
+		{s.say("as_of", s.moment(r.AsOf)), s.say("zone", s.zone(r.AsOf)), s.say("revision", r.Revision)},
+		{},
+		{s.say("required.enrolled"), t.Required.Enrolled},
+		{s.say("required.count"), t.Required.Count},
+		{s.say("required.rate"), t.Required.Rate},
+		{s.say("enrolled"), t.Enrolled},
+		{s.say("rate.all"), t.Rate},
+		{},
+		{s.say("role"), s.say("today"), s.say("since"), s.say("total")},
+	}
+	heads := map[int]bool{len(rows): true}
+	for _, role := range r.activity.Roles {
+		c := t.role(role)
+		rows = append(rows, []any{s.role(role), c.Today, c.Since, c.Total})
+	}
+	rows = append(rows, []any{s.say("submissions"), t.Submissions.Today, nil, t.Submissions.Total}, nil)
+	if len(r.Regions) > 0 {
+		rows = append(rows, anys(append([]string{s.say("region"), s.say("code")}, b.heads()...)))
+		heads[len(rows)] = true
+		for i := range r.Regions {
+			p := &r.Regions[i]
+			rows = append(rows, append([]any{RegionName(p.Region), p.Region.String()}, b.numbers(&p.Numbers)...))
+		}
+		rows = append(rows, nil)
+	}
+	v := newView(r, s)
+	for _, note := range append(append([]string{v.Sample, v.Late, v.Correct}, v.Changes...), v.Notes...) {
+		if note != "" {
+			rows = append(rows, []any{note})
+		}
+	}
+	for i, row := range rows {
+		for j, value := range row {
+			if err := b.set(sheet, j+1, i+1, value, heads[i+1]); err != nil {
+				return err
+			}
+		}
+	}
+	return b.SetColWidth(sheet, "A", "D", 26)
+}
+
+func (b *workbook) set(sheet string, column, row int, value any, head bool) error {
+	at, err := excelize.CoordinatesToCellName(column, row)
+	if err != nil || value == nil {
+		return err
+	}
+	c := b.cell(value)
+	if head {
+		c.StyleID = b.head
+	}
+	if text, ok := c.Value.(string); ok {
+		err = b.SetCellStr(sheet, at, text)
+	} else {
+		err = b.SetCellValue(sheet, at, c.Value)
+	}
+	if err != nil {
+		return err
+	}
+	return b.SetCellStyle(sheet, at, at, c.StyleID)
+}
+
+// heads and numbers are the columns that schools and parts of a region share.
+func (b *workbook) heads() []string {
+	s := b.s
+	hs := []string{s.say("enrolled"), s.say("required.enrolled"), s.say("required.count"), s.say("required.rate"), s.say("rate.all")}
+	for _, role := range b.r.activity.Roles {
+		for _, what := range []string{"today", "since", "total"} {
+			hs = append(hs, s.role(role)+" "+s.say(what))
+		}
+	}
+	return append(hs, s.say("submissions.today"), s.say("submissions.total"))
+}
+
+func (b *workbook) numbers(n *Numbers) []any {
+	row := []any{n.Enrolled, n.Required.Enrolled, n.Required.Count, n.Required.Rate, n.Rate}
+	for _, role := range b.r.activity.Roles {
+		c := n.role(role)
+		row = append(row, c.Today, c.Since, c.Total)
+	}
+	return append(row, n.Submissions.Today, n.Submissions.Total)
+}
+
+func (b *workbook) schools() error {
+	heads := append([]string{b.s.say("region"), b.s.say("code"), b.s.say("school")}, b.heads()...)
+	widths := []float64{14, 13, 30}
+	return b.stream("schools", heads, widths, func(row func(...any) error) error {
+		for i := range b.r.Schools {
+			s := &b.r.Schools[i]
+			lead := []any{RegionName(b.region(s)), s.School.String(), s.Name}
+			if err := row(append(lead, b.numbers(&s.Numbers)...)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (b *workbook) region(s *School) canyu.Region {
+	if s.Region != 0 {
+		return s.Region
+	}
+	return b.r.Region
+}
+
+func (b *workbook) classes() error {
+	s := b.s
+	heads := []string{s.say("region"), s.say("code"), s.say("school"), s.say("grade"), s.say("class"), s.say("enrolled"), s.say("total"), s.say("rate")}
+	return b.stream("classes", heads, []float64{14, 13, 30}, func(row func(...any) error) error {
+		for i := range b.r.Schools {
+			school := &b.r.Schools[i]
+			for _, c := range school.Classes {
+				if err := row(RegionName(b.region(school)), school.School.String(), school.Name,
+					int(c.Grade), int(c.Class), c.Enrolled, c.Student, rate(c.Student, c.Enrolled)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (b *workbook) messages() error {
+	names := make(map[canyu.SchoolCode]string, len(b.r.Schools))
+	for i := range b.r.Schools {
+		names[b.r.Schools[i].School] = b.r.Schools[i].Name
+	}
+	s := b.s
+	heads := []string{s.say("time"), s.say("code"), s.say("school"), s.say("grade"), s.say("class"), s.say("role"), s.say("message")}
+	return b.stream("messages", heads, []float64{10, 13, 30, 10, 10, 10, 80}, func(row func(...any) error) error {
+		for _, m := range b.r.messages {
+			if err := row(m.At.In(b.r.activity.Zone).Format("15:04:05"), m.Class.School.String(), names[m.Class.School],
+				int(m.Class.Grade), int(m.Class.Number), s.role(m.Role), strings.ToValidUTF8(m.Text, "�")); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// stream writes a sheet with a frozen heading and a filter, row by row.
+func (b *workbook) stream(sheet string, heads []string, widths []float64, rows func(row func(...any) error) error) error {
+	out, err := b.NewStreamWriter(b.s.say(sheet))
+	if err != nil {
+		return err
+	}
+	for i := range heads {
+		width := 13.0
+		if i < len(widths) {
+			width = widths[i]
+		}
+		if err := out.SetColWidth(i+1, i+1, width); err != nil {
+			return err
+		}
+	}
+	if err := out.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
+		return err
+	}
+	n := 0
+	write := func(style int, values ...any) error {
+		n++
+		cells := make([]any, len(values))
+		for i, v := range values {
+			c := b.cell(v)
+			if style != 0 {
+				c.StyleID = style
+			}
+			cells[i] = c
+		}
+		at, err := excelize.CoordinatesToCellName(1, n)
+		if err != nil {
+			return err
+		}
+		return out.SetRow(at, cells)
+	}
+	if err := write(b.head, anys(heads)...); err != nil {
+		return err
+	}
+	if err := rows(func(values ...any) error { return write(0, values...) }); err != nil {
+		return err
+	}
+	if n > 1 { // a table without rows is a damaged file to Excel
+		corner, err := excelize.CoordinatesToCellName(len(heads), n)
+		if err != nil {
+			return err
+		}
+		if err := out.AddTable(&excelize.Table{Range: "A1:" + corner, Name: sheet, StyleName: "TableStyleLight1"}); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+func anys[T any](list []T) []any {
+	out := make([]any, len(list))
+	for i, v := range list {
+		out[i] = v
+	}
+	return out
+}
+
+// days is small and has the chart, so it is not streamed.
+func (b *workbook) days() error {
+	s, sheet := b.s, b.s.say("days")
+	roles := b.r.activity.Roles
+	heads := []any{s.say("day"), s.say("chart.new"), s.say("chart.total")}
+	for _, role := range roles {
+		if role != canyu.Student {
+			heads = append(heads, s.say("new", s.role(role)))
+		}
+	}
+	heads = append(heads, s.say("submissions"))
+	rows := [][]any{heads}
+	total := 0
+	for _, d := range b.r.Days {
+		total += d.Student
+		row := []any{d.Day, d.Student, total}
+		for _, role := range roles {
+			if role != canyu.Student {
+				row = append(row, *d.at(role))
+			}
+		}
+		rows = append(rows, append(row, d.Submissions))
+	}
+	for i, row := range rows {
+		for j, v := range row {
+			if err := b.set(sheet, j+1, i+1, v, i == 0); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.SetColWidth(sheet, "A", "H", 14); err != nil {
+		return err
+	}
+	if err := b.SetPanes(sheet, &excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
+		return err
+	}
+	corner, err := excelize.CoordinatesToCellName(len(heads), max(2, len(rows)))
+	if err != nil {
+		return err
+	}
+	return b.AutoFilter(sheet, "A1:"+corner, nil)
+}

@@ -1,0 +1,83 @@
+package reports
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"os"
+	"path/filepath"
+	texttemplate "text/template"
+)
+
+//go:embed report.html.tmpl
+var htmlTemplate string
+
+//go:embed report.txt.tmpl
+var textTemplate string
+
+var (
+	htmlForm = template.Must(template.New("report.html").Parse(htmlTemplate))
+	textForm = texttemplate.Must(texttemplate.New("report.txt").
+			Funcs(texttemplate.FuncMap{"next": func(i int) int { return i + 1 }}).Parse(textTemplate))
+)
+
+// Write writes the report into dir, which is made if need be, as report.html,
+// .txt, .xlsx and .json; in lang, or in the activity's own language if that is "".
+func (r *Report) Write(ctx context.Context, dir, lang string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("cannot write the report: %w", err)
+	}
+	for _, form := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{
+		{"report.json", r.JSON},
+		{"report.html", func(w io.Writer) error { return r.HTML(w, lang) }},
+		{"report.txt", func(w io.Writer) error { return r.Text(w, lang) }},
+		{"report.xlsx", func(w io.Writer) error { return r.Workbook(w, lang) }},
+	} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(dir, form.name), form.write); err != nil {
+			return fmt.Errorf("cannot write %s: %w", form.name, err)
+		}
+	}
+	return nil
+}
+
+func writeFile(name string, write func(io.Writer) error) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
+}
+
+// JSON writes report.json.
+func (r *Report) JSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	return e.Encode(r)
+}
+
+// HTML writes the report as one page without anything to load.
+func (r *Report) HTML(w io.Writer, lang string) error {
+	return r.html(w, lang, "")
+}
+
+func (r *Report) html(w io.Writer, lang string, chart template.URL) error {
+	v := newView(r, language(lang, r.activity))
+	v.Chart = chart
+	return htmlForm.Execute(w, v)
+}
+
+// Text writes the report as plain text.
+func (r *Report) Text(w io.Writer, lang string) error {
+	return textForm.Execute(w, newView(r, language(lang, r.activity)))
+}
