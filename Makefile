@@ -1,0 +1,59 @@
+# Everything that a laptop and CI do. The only place where versions of tools stand.
+GOLANGCI_LINT := v2.15.0
+FUZZTIME ?= 1m
+ARGS ?=
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+linter := bin/golangci-lint-$(GOLANGCI_LINT)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## everything on this machine with a sample activity; prints its address
+	go run ./cmd/canyu demo $(ARGS)
+
+.PHONY: build
+build: ## bin/canyu, one static file
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/canyu ./cmd/canyu
+
+.PHONY: test
+test: deps ## format, vet, lint, then every test, against servers of its own
+	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
+	go vet ./...
+	@$(MAKE) --no-print-directory lint
+	deploy/testservers.sh go test -race -shuffle=on -timeout 10m ./...
+
+.PHONY: lint
+lint: $(linter) ## the pinned linter, import rules among others
+	$(linter) run ./...
+
+# Built from source at its first use, which takes a minute or two.
+$(linter):
+	@echo "building golangci-lint $(GOLANGCI_LINT), once"
+	@GOBIN=$(CURDIR)/bin CGO_ENABLED=0 GOFLAGS=-trimpath go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	@mv bin/golangci-lint $@
+
+.PHONY: deps
+deps: ## installs what the tests need and this machine lacks (Debian, root or sudo)
+	@deploy/testdeps.sh
+
+.PHONY: bench
+bench: ## requests per second of every engine, side by side, beside a bare server
+	deploy/testservers.sh go run ./cmd/canyu loadtest bench $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## each fuzz test for FUZZTIME (1m)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+	  for name in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' "$$file" | cut -d' ' -f2); do \
+	    deploy/testservers.sh go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
+	  done; \
+	done
+
+.PHONY: clean
+clean: ## removes what was built
+	rm -rf bin
