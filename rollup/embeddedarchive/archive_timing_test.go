@@ -1,0 +1,58 @@
+package embeddedarchive_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu/rollup/embeddedarchive"
+)
+
+// BenchmarkStore stores different pupils, at random over the classes, in calls of
+// 10,000, and then restates the classes.
+func BenchmarkStore(b *testing.B) {
+	for _, classes := range []int{400, 20_000} {
+		b.Run(fmt.Sprint(classes, "classes"), func(b *testing.B) {
+			a, err := embeddedarchive.Open(b.Context(), filepath.Join(b.TempDir(), "archive.db"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer a.Close()
+			chance := rand.New(rand.NewPCG(1, uint64(classes)))
+			at := time.Date(2017, 4, 1, 0, 0, 0, 0, time.UTC)
+			all := make([]canyu.Class, classes)
+			for i := range all {
+				all[i] = canyu.Class{School: canyu.SchoolCode(3418020000 + i/30), Grade: uint8(1 + i%30/5), Number: uint16(1 + i%5)}
+			}
+			rs := make([]canyu.Recorded, 10_000)
+			stored := 0
+			for b.Loop() {
+				b.StopTimer()
+				for i := range rs {
+					rs[i] = canyu.Recorded{
+						Participation: canyu.Participation{
+							Class: all[chance.IntN(classes)], Role: canyu.Student, Participant: canyu.Participant(chance.Uint64() >> 1),
+							ID: chance.Uint64(), At: at.Add(time.Duration(stored+i) * time.Millisecond), Day: 17257,
+						},
+						Outcome: canyu.Outcome{Counted: true, Ordinal: uint64(stored + i + 1)},
+					}
+				}
+				stored += len(rs)
+				b.StartTimer()
+				if err := a.Store(b.Context(), "qingming-2017", rs); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(stored), "µs/participation")
+			began := time.Now()
+			if err := a.Restate(b.Context(), "qingming-2017", all); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(time.Since(began).Microseconds())/float64(classes), "µs/restated-class")
+			b.ReportMetric(float64(stored), "rows")
+		})
+	}
+}
