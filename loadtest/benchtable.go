@@ -1,0 +1,111 @@
+package loadtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+)
+
+// spread is the median of some rounds, and the least and the greatest.
+type spread struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+func spreadOf(v []float64) spread {
+	v = slices.Sorted(slices.Values(v))
+	n := len(v)
+	if n == 0 {
+		return spread{}
+	}
+	return spread{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
+}
+
+// line is one row of the table. A ratio is taken within each round, between
+// neighbours in time, and then the median of the rounds: what else the machine does
+// meanwhile then slows both sides of it.
+type line struct {
+	Row         string    `json:"row"`
+	Rate        spread    `json:"rate"`
+	Bare        *spread   `json:"rate_to_bare,omitempty"`
+	PerCommand  *spread   `json:"rate_to_percommand,omitempty"`
+	P99         spread    `json:"p99_ms"`
+	ServerCPU   spread    `json:"server_cpu_us"`
+	CPUToBare   *spread   `json:"server_cpu_to_bare,omitempty"`
+	ClientCPU   spread    `json:"client_cpu_us"`
+	Rounds      []measure `json:"rounds"`
+	Reconciled  bool      `json:"reconciled"`
+	Participant int64     `json:"participations"`
+}
+
+func (b *bench) lines() []line {
+	var lines []line
+	for _, row := range b.rows {
+		l := line{Row: row.name, Rounds: row.rounds, Reconciled: row.reconciles, Participant: row.next,
+			Rate:      row.spread(func(m measure) float64 { return m.Rate }),
+			P99:       row.spread(func(m measure) float64 { return m.P99 }),
+			ServerCPU: row.spread(func(m measure) float64 { return m.ServerCPU }),
+			ClientCPU: row.spread(func(m measure) float64 { return m.ClientCPU }),
+		}
+		l.Bare = b.ratio(row, "bare", func(m measure) float64 { return m.Rate })
+		l.PerCommand = b.ratio(row, "percommand", func(m measure) float64 { return m.Rate })
+		l.CPUToBare = b.ratio(row, "bare", func(m measure) float64 { return m.ServerCPU })
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func (r *benchRow) spread(of func(measure) float64) spread {
+	v := make([]float64, len(r.rounds))
+	for i, m := range r.rounds {
+		v[i] = of(m)
+	}
+	return spreadOf(v)
+}
+
+// ratio is nil where the row that is divided by was not measured.
+func (b *bench) ratio(row *benchRow, by string, of func(measure) float64) *spread {
+	i := slices.IndexFunc(b.rows, func(r *benchRow) bool { return r.name == by })
+	if i < 0 {
+		return nil
+	}
+	v := make([]float64, len(row.rounds))
+	for k, m := range row.rounds {
+		v[k] = of(m) / of(b.rows[i].rounds[k])
+	}
+	s := spreadOf(v)
+	return &s
+}
+
+func (s spread) text(format string) string {
+	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.Median, s.Min, s.Max)
+}
+
+func (b *bench) table() error {
+	if b.JSON {
+		e := json.NewEncoder(b.out)
+		e.SetIndent("", "  ")
+		return e.Encode(map[string]any{"conditions": b.conditions(), "rows": b.lines()})
+	}
+	fmt.Fprintf(b.out, "\n%s\nmedian of the rounds (least–greatest); ratios are of the same round\n\n", b.conditions())
+	w := tabwriter.NewWriter(b.out, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(w, "| row\t| requests/s\t| ÷ bare\t| ÷ percommand\t| p99 ms\t| server CPU µs/request\t| CPU ÷ bare\t| client CPU µs\t| reconciled\t|")
+	fmt.Fprintln(w, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
+	for _, l := range b.lines() {
+		ratio := func(s *spread) string {
+			if s == nil {
+				return "–"
+			}
+			return s.text("%.2f")
+		}
+		reconciled := "–"
+		if l.Reconciled {
+			reconciled = fmt.Sprintf("%d, no difference", l.Participant)
+		}
+		fmt.Fprintf(w, "| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t| %s\t| %.1f\t| %s\t|\n", l.Row, l.Rate.text("%.0f"),
+			ratio(l.Bare), ratio(l.PerCommand), l.P99.text("%.1f"), l.ServerCPU.text("%.1f"), ratio(l.CPUToBare), l.ClientCPU.Median, reconciled)
+	}
+	return w.Flush()
+}
