@@ -1,0 +1,140 @@
+package reports
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+// open are the indexes of the deliveries to be tried.
+func (w *work) open() []int {
+	var open []int
+	for i, d := range w.rows {
+		if w.how.resend || !done(d) && (!w.how.due || ready(d, w.at(w.how))) {
+			open = append(open, i)
+		}
+	}
+	return open
+}
+
+// atOnce is how many mails of a report are under way at once: a server that hangs
+// with one recipient does not keep the others waiting.
+const atOnce = 4
+
+func (w *work) deliver(ctx context.Context, l *letter, open []int) error {
+	var group sync.WaitGroup
+	errs := make([]error, len(open))
+	slots := make(chan struct{}, atOnce)
+	for n, i := range open {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if errs[n] = w.Mailer.Wait(ctx); errs[n] == nil {
+				errs[n] = w.attempt(ctx, l, &w.rows[i])
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+var errClaimLost = errors.New("another process has taken over")
+
+func (w *work) attempt(ctx context.Context, l *letter, d *canyu.Delivery) error {
+	if mine, err := w.claim(); err != nil || !mine {
+		return cmpErr(err, errClaimLost)
+	}
+	if d.State == canyu.Sending { // a process ended between sending and writing it down
+		unsure(d, "the program ended while the mail was on its way")
+		if d.State == canyu.Failed {
+			return w.Archive.SetDelivery(ctx, *d)
+		}
+	}
+	maybe := strings.HasSuffix(d.Answer, maybeThere)
+	d.State, d.At, d.Attempts = canyu.Sending, w.second(w.how), d.Attempts+1
+	if err := w.Archive.SetDelivery(ctx, *d); err != nil {
+		return err
+	}
+	// From here on what happened must be written down, whoever wants to stop.
+	ctx = context.WithoutCancel(ctx)
+	answer, err := w.Mailer.Mail(ctx, l.to(*d, w.Mailer.Domain(), w.at(w.how)))
+	var failure *MailError
+	switch {
+	case err == nil:
+		d.State, d.Answer = canyu.Sent, answer
+	case !errors.As(err, &failure):
+		d.State, d.Answer = canyu.Retrying, err.Error()
+	case failure.Unknown:
+		unsure(d, failure.Words)
+	case failure.Later:
+		d.State, d.Answer = canyu.Retrying, failure.Words
+	default:
+		d.State, d.Answer = canyu.Failed, failure.Words
+	}
+	if maybe && d.State == canyu.Retrying && !strings.HasSuffix(d.Answer, maybeThere) {
+		d.Answer += maybeThere
+	}
+	w.log().Info("report mailed", "activity", d.Activity, "region", d.Region, "day", d.Day, "revision", d.Revision,
+		"state", d.State, "attempt", d.Attempts)
+	for range 3 {
+		if err = w.Archive.SetDelivery(ctx, *d); err == nil {
+			break
+		}
+	}
+	return err
+}
+
+// maybeThere ends the answer of a delivery that was handed over once without an
+// answer. It is handed over once more; after that a person must look.
+const maybeThere = " (it may have arrived: it was handed over once without an answer)"
+
+func unsure(d *canyu.Delivery, why string) {
+	if strings.HasSuffix(d.Answer, maybeThere) {
+		d.State, d.Answer = canyu.Failed, why+" (it may have arrived: it was handed over twice without an answer)"
+		return
+	}
+	d.State, d.Answer = canyu.Retrying, why+maybeThere
+}
+
+func cmpErr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+func (w *work) conclude(tried bool) {
+	r := &w.result
+	r.Deliveries = w.rows
+	r.Outcome = Delivered
+	if !tried {
+		r.Outcome = Nothing
+	}
+	for _, d := range w.rows {
+		switch {
+		case !done(d):
+			r.Outcome = Unfinished
+			return
+		case d.State == canyu.Failed:
+			r.Outcome = Refused
+		}
+	}
+}
+
+// done reports whether nothing will be tried any more by itself.
+func done(d canyu.Delivery) bool { return d.State == canyu.Sent || d.State == canyu.Failed }
+
+// ready reports whether it is time to try a delivery again.
+func ready(d canyu.Delivery, now time.Time) bool {
+	return d.State != canyu.Retrying || !now.Before(d.At.Add(backoff(d.Attempts)))
+}
+
+// backoff doubles from a minute to an hour.
+func backoff(attempts int) time.Duration {
+	return min(time.Hour, time.Minute<<max(0, min(attempts-1, 6)))
+}

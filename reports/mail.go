@@ -1,0 +1,117 @@
+package reports
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+// Mailer hands mails to whoever carries them.
+type Mailer interface {
+	// Wait returns when the next mail may be handed over: servers limit how many
+	// they take in a minute.
+	Wait(ctx context.Context) error
+	// Mail hands one mail over and returns the server's words. A failure is a
+	// *MailError.
+	Mail(ctx context.Context, m *Mail) (answer string, err error)
+	// Domain of the sender, for Message-IDs.
+	Domain() string
+}
+
+// Mail is one report for one recipient.
+type Mail struct {
+	ID      string // Message-ID without < >: the same mail has the same one
+	ReplyTo string // Message-ID of the mail that this one corrects, or ""
+	Name    string // of a file that the mail is put into
+	To      string
+	Subject string
+	Date    time.Time
+	Text    string
+	HTML    string
+	Inline  []File
+	Files   []File
+}
+
+// File is an attachment.
+type File struct {
+	Name, Type string
+	Content    []byte
+}
+
+// MailError is why a mail was not taken.
+type MailError struct {
+	// Later: it may be taken another time. Otherwise it was refused for good.
+	Later bool
+	// Unknown: all of the mail was handed over and the answer was lost. The
+	// recipient may have it.
+	Unknown bool
+	Words   string // the server's, or why there were none
+}
+
+func (e *MailError) Error() string { return e.Words }
+
+// letter is a report made ready to be mailed to anybody.
+type letter struct {
+	report  *Report
+	subject string
+	text    string
+	html    string
+	inline  []File
+	files   []File
+}
+
+const chartName = "trend.png"
+
+func newLetter(r *Report, lang string) (*letter, error) {
+	l := &letter{report: r, subject: r.Subject(lang)}
+	var text, html, book bytes.Buffer
+	chart, err := r.chart(lang)
+	if err != nil {
+		return nil, err
+	}
+	var address template.URL
+	if chart != nil {
+		address = "cid:" + chartName
+		l.inline = []File{{chartName, "image/png", chart}}
+	}
+	if err := r.Text(&text, lang); err != nil {
+		return nil, err
+	}
+	if err := r.html(&html, lang, address); err != nil {
+		return nil, err
+	}
+	if err := r.Workbook(&book, lang); err != nil {
+		return nil, err
+	}
+	l.text, l.html = text.String(), html.String()
+	l.files = []File{{r.FileName(lang), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", book.Bytes()}}
+	return l, nil
+}
+
+// to is the letter addressed to one recipient.
+func (l *letter) to(d canyu.Delivery, domain string, now time.Time) *Mail {
+	m := &Mail{
+		ID: messageID(d, domain), To: d.Recipient, Subject: l.subject, Date: now,
+		Name: fmt.Sprintf("%s_%s_r%d_%s", d.Day, d.Region, d.Revision, messageID(d, domain)[:8]),
+		Text: l.text, HTML: l.html, Inline: l.inline, Files: l.files,
+	}
+	if d.Revision > 1 {
+		d.Revision--
+		m.ReplyTo = messageID(d, domain)
+	}
+	return m
+}
+
+// messageID depends on nothing but what the mail is: a mail that is sent again
+// because nobody knows whether it arrived is recognised as the same.
+func messageID(d canyu.Delivery, domain string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{d.Activity, d.Region.String(), d.Day.String(), fmt.Sprint(d.Revision), d.Recipient}, "\x00")))
+	return hex.EncodeToString(sum[:16]) + "@" + domain
+}

@@ -1,0 +1,195 @@
+package reports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/canyu/canyu"
+	"github.com/robfig/cron/v3"
+)
+
+// Scheduler sends the reports of the Sender's activities when they are due. Any
+// number of processes may run one.
+type Scheduler struct {
+	*Sender
+
+	mu       sync.Mutex
+	finished map[mark]bool // need not be looked at again
+	alarmed  map[mark]bool // somebody was told
+}
+
+type mark struct {
+	activity string
+	region   canyu.Region
+	day      canyu.Day
+}
+
+// Run sends until ctx is done. Timers only say when to look: at each activity's
+// hour in its own zone, and every minute for what is to be tried again or was
+// missed.
+func (s *Scheduler) Run(ctx context.Context) error {
+	look := make(chan struct{}, 1)
+	nudge := func() {
+		select {
+		case look <- struct{}{}:
+		default: // already told
+		}
+	}
+	timers := cron.New()
+	for _, a := range s.Activities {
+		hour := fmt.Sprintf("CRON_TZ=%s %d %d * * *", a.Zone, a.Report.Minute, a.Report.Hour)
+		if _, err := timers.AddFunc(hour, nudge); err != nil {
+			return fmt.Errorf("cannot schedule the reports of %s: %w", a.ID, err)
+		}
+	}
+	if _, err := timers.AddFunc("@every 1m", nudge); err != nil {
+		return fmt.Errorf("cannot schedule reports: %w", err)
+	}
+	timers.Start()
+	defer func() { <-timers.Stop().Done() }()
+	for {
+		if err := s.Tick(ctx, s.now()); err != nil && ctx.Err() == nil {
+			s.log().Error("reports", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look:
+		}
+	}
+}
+
+// regionsAtOnce bounds memory and connections where many counties are due in one
+// minute.
+const regionsAtOnce = 4
+
+// Tick looks once, at instant now, at what is due, and does it. What goes wrong
+// with one region does not keep the others from theirs.
+func (s *Scheduler) Tick(ctx context.Context, now time.Time) error {
+	var errs []error
+	for _, a := range s.Activities {
+		errs = append(errs, s.tick(ctx, a, now))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Scheduler) tick(ctx context.Context, a *canyu.Activity, now time.Time) error {
+	days, err := hoursPassed(a, s.Calendar, now)
+	if err != nil {
+		err = s.blind(a, now, err)
+	}
+	var regions []canyu.Region
+	for _, region := range slices.Sorted(maps.Keys(a.Report.Recipients)) {
+		if len(a.Report.Recipients[region]) > 0 && slices.ContainsFunc(days, func(d canyu.Day) bool { return !s.isFinished(mark{a.ID, region, d}) }) {
+			regions = append(regions, region)
+		}
+	}
+	if len(regions) == 0 {
+		return err
+	}
+	deliveries, readErr := s.Archive.Deliveries(ctx, a.ID)
+	if readErr != nil {
+		return errors.Join(err, fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, readErr))
+	}
+	roster, readErr := s.Archive.Roster(ctx)
+	if readErr != nil {
+		return errors.Join(err, fmt.Errorf("cannot read the roster: %w", readErr))
+	}
+	var group sync.WaitGroup
+	errs := make([]error, len(regions))
+	slots := make(chan struct{}, regionsAtOnce)
+	for i, region := range regions {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = s.region(ctx, a, region, days, deliveries, roster, now)
+		})
+	}
+	group.Wait()
+	return errors.Join(err, errors.Join(errs...))
+}
+
+// region sends what one region is owed, day after day: each report counts from
+// the one before.
+func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, roster *canyu.Roster, now time.Time) error {
+	frozen, err := s.Archive.Frozen(ctx, a.ID, region)
+	if err != nil {
+		return fmt.Errorf("cannot read the reports of %s: %w", region, err)
+	}
+	for _, day := range days {
+		m := mark{a.ID, region, day}
+		p := progressOf(region, day, frozen, deliveries)
+		if p.finished() {
+			s.setFinished(m)
+			continue
+		}
+		if p.waits(now) {
+			var r Result
+			if r, err = s.send(ctx, a, region, day, how{due: true, roster: roster, now: now}); err != nil {
+				break
+			}
+			p.frozen = &canyu.Frozen{}
+			p.deliveries = r.Deliveries
+			if r.Outcome == Busy {
+				break
+			}
+		}
+		if !p.finished() {
+			s.watch(m, DueAt(a, day), now)
+		}
+	}
+	if err != nil && len(days) > 0 {
+		s.watch(mark{a.ID, region, days[len(days)-1]}, DueAt(a, days[len(days)-1]), now)
+	}
+	return err
+}
+
+func (s *Scheduler) isFinished(m mark) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.finished[m]
+}
+
+func (s *Scheduler) setFinished(m mark) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finished == nil {
+		s.finished = make(map[mark]bool)
+	}
+	s.finished[m] = true
+}
+
+// first reports whether it is called with m for the first time.
+func (s *Scheduler) first(m mark) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.alarmed[m] {
+		return false
+	}
+	if s.alarmed == nil {
+		s.alarmed = make(map[mark]bool)
+	}
+	s.alarmed[m] = true
+	return true
+}
+
+// watch is the watchdog: a report that was due and did not reach everybody in
+// time is said so, once.
+func (s *Scheduler) watch(m mark, due, now time.Time) {
+	if now.Sub(due) > Deadline && s.first(m) {
+		s.log().Error("report overdue", "activity", m.activity, "region", m.region, "day", m.day)
+	}
+}
+
+// blind tells once a day that the plan cannot be followed for want of a calendar.
+func (s *Scheduler) blind(a *canyu.Activity, now time.Time, err error) error {
+	if s.first(mark{a.ID, 0, a.DayOf(now)}) {
+		return err
+	}
+	return nil
+}
