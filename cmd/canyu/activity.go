@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+// activitySettings is an entry of activities in canyu.yaml.
+type activitySettings struct {
+	ID             string            `yaml:"id"`
+	Title          map[string]string `yaml:"title"`
+	Timezone       string            `yaml:"timezone"`
+	FirstDay       string            `yaml:"first_day"`
+	LastDay        string            `yaml:"last_day"`
+	Steps          []string          `yaml:"steps"`
+	RequiredGrades []int             `yaml:"required_grades"`
+	Roles          []string          `yaml:"roles"`
+	Identify       string            `yaml:"identify"`
+	Names          string            `yaml:"names"`
+	Report         reportSettings    `yaml:"report"`
+}
+
+type reportSettings struct {
+	At         string              `yaml:"at"`
+	Days       string              `yaml:"days"`
+	Recipients map[string][]string `yaml:"recipients"`
+}
+
+// activity is the entry with its defaults, and every mistake in it. It is never nil.
+func (e *activitySettings) activity() (*canyu.Activity, []error) {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	or := func(s, fallback string) string {
+		if s == "" {
+			return fallback
+		}
+		return s
+	}
+	a := &canyu.Activity{
+		ID:       e.ID,
+		Title:    e.Title,
+		Steps:    e.Steps,
+		Identify: canyu.Identify(or(e.Identify, string(canyu.BySeat))),
+	}
+	for lang := range e.Title {
+		if lang != "zh-Hans" && lang != "zh-Hant" && lang != "en" {
+			wrong("title: language %q: want zh-Hans, zh-Hant or en", lang)
+		}
+	}
+	var err error
+	if a.Zone, err = time.LoadLocation(or(e.Timezone, "Asia/Shanghai")); err != nil {
+		wrong("timezone %q: want a name such as Asia/Shanghai", e.Timezone)
+		a.Zone = time.UTC
+	}
+	day := func(field, s string) canyu.Day {
+		d, err := canyu.ParseDay(s)
+		if err != nil {
+			wrong("%s: %w", field, err)
+		}
+		return d
+	}
+	a.FirstDay, a.LastDay = day("first_day", e.FirstDay), day("last_day", e.LastDay)
+	for _, g := range e.RequiredGrades {
+		if g < 1 || g > canyu.MaxGrade {
+			wrong("required_grades: %d: want 1–%d", g, canyu.MaxGrade)
+			continue
+		}
+		a.RequiredGrades = append(a.RequiredGrades, uint8(g))
+	}
+	for _, name := range e.Roles {
+		r, err := canyu.ParseRole(name)
+		if err != nil {
+			wrong("roles: %w", err)
+			continue
+		}
+		a.Roles = append(a.Roles, r)
+	}
+	if n := or(e.Names, "discard"); n != "discard" {
+		wrong("names %q: this version keeps no names: want discard", n)
+	}
+	e.report(a, or, wrong)
+	if err := a.Validate(); err != nil {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			errs = append(errs, joined.Unwrap()...)
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	return a, errs
+}
+
+func (e *activitySettings) report(a *canyu.Activity, or func(s, fallback string) string, wrong func(string, ...any)) {
+	at, err := time.Parse("15:04", or(e.Report.At, "16:30"))
+	if err != nil {
+		wrong("report.at %q: want a time of day such as 16:30", e.Report.At)
+	}
+	a.Report = canyu.ReportPlan{
+		Hour:       at.Hour(),
+		Minute:     at.Minute(),
+		Days:       canyu.ReportDays(or(e.Report.Days, string(canyu.WorkingDays))),
+		Recipients: make(map[canyu.Region][]string),
+	}
+	for code, addresses := range e.Report.Recipients {
+		region, err := canyu.ParseRegion(code)
+		if err != nil {
+			wrong("report.recipients: %w", err)
+		}
+		for _, address := range addresses {
+			parsed, err := mail.ParseAddress(address)
+			if err == nil && parsed.Address != address {
+				err = errors.New("only the address")
+			}
+			if err != nil {
+				wrong("report.recipients.%s: %q: want an address such as education@example.org", code, address)
+				continue
+			}
+			a.Report.Recipients[region] = append(a.Report.Recipients[region], address)
+		}
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/canyu/canyu/reports"
+)
+
+type checkCommand struct{ Flags }
+
+// Run reports every mistake of the configuration, and what a working day is in the
+// years that matter.
+func (c *checkCommand) Run(ctx context.Context, out stdout) error {
+	s, err := c.settings()
+	if err != nil {
+		return fmt.Errorf("the configuration has mistakes:\n%w", err)
+	}
+	calendar, err := reports.LoadCalendar(s.Calendar)
+	if err != nil {
+		return err
+	}
+	for _, a := range s.activities {
+		if _, err := reports.PlannedDays(a, calendar, a.LastDay); err != nil {
+			return fmt.Errorf("activity %s: %w", a.ID, err)
+		}
+		fmt.Fprintf(out, "activity %s: %s to %s, %d steps, reports at %02d:%02d to %d regions\n",
+			a.ID, a.FirstDay, a.LastDay, len(a.Steps), a.Report.Hour, a.Report.Minute, len(a.Report.Recipients))
+	}
+	fmt.Fprintln(out, "the configuration is fine")
+	return nil
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest"
+)
+
+//go:embed demo.csv
+var demoRoster []byte
+
+//go:embed demo.yaml
+var demoConfig string
+
+type demoCommand struct {
+	Listen string `help:"Address to serve on." default:"127.0.0.1:8080" env:"CANYU_LISTEN"`
+	Data   string `help:"Folder to keep the demo in; without one it is gone with the program." env:"CANYU_DATA" placeholder:"DIR"`
+}
+
+// Run serves the sample activity, open this week, with a roster of one city's
+// schools and some who took part already. Reports go to an outbox folder.
+func (c *demoCommand) Run(ctx context.Context, out stdout, errOut stderr) (err error) {
+	if c.Data == "" {
+		if c.Data, err = os.MkdirTemp("", "canyu-demo-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(c.Data)
+	}
+	flags, err := c.configure()
+	if err != nil {
+		return err
+	}
+	s, e, err := flags.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	if e.beside {
+		return canyu.ErrHeld
+	}
+	log := slog.New(slog.NewTextHandler(errOut, nil))
+	if err := c.fill(ctx, s, e, log); err != nil {
+		return err
+	}
+	return serve(ctx, s, e, log, func(url string) {
+		id := s.activities[0].ID
+		fmt.Fprintf(out, "canyu demo serves %s\n\n", url)
+		fmt.Fprintf(out, "  take part       %s/a/%s\n", url, id)
+		fmt.Fprintf(out, "  live counts     %s/v1/activities/%s/counts?region=341802\n", url, id)
+		fmt.Fprintf(out, "  today's report  canyu report render --config %s --region 341800 --date %s --out /tmp\n",
+			flags.Config, s.activities[0].DayOf(time.Now()))
+		fmt.Fprintf(out, "  reports go to   %s\n\n", s.Outbox)
+	})
+}
+
+// configure writes the demo's canyu.yaml, unless it is there from last time.
+func (c *demoCommand) configure() (*Flags, error) {
+	path := filepath.Join(c.Data, "canyu.yaml")
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		shanghai, err := time.LoadLocation("Asia/Shanghai")
+		if err != nil {
+			return nil, err
+		}
+		today := canyu.DayAt(time.Now(), shanghai)
+		text := fmt.Sprintf(demoConfig, c.Data, filepath.Join(c.Data, "outbox"), today, today+6)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return &Flags{Config: path, Listen: c.Listen}, nil
+}
+
+// demoPupils took part before the demo began.
+const demoPupils = 3000
+
+// fill imports the roster and replays some submissions of earlier today.
+func (c *demoCommand) fill(ctx context.Context, s *settings, e *engines, log *slog.Logger) error {
+	roster, err := ingest.ReadRoster(bytes.NewReader(demoRoster), "demo.csv")
+	if err != nil {
+		return err
+	}
+	if err := e.archive.ImportRoster(ctx, roster); err != nil {
+		return err
+	}
+	secret, err := s.secret()
+	if err != nil {
+		return err
+	}
+	server := ingest.NewServer(ingest.Config{Activities: s.activities, Ledger: e.ledger, Archive: e.archive, Secret: secret, Log: log})
+	if err := server.Prepare(ctx); err != nil {
+		return err
+	}
+	a := s.activities[0]
+	var lines, refused bytes.Buffer
+	rnd := rand.New(rand.NewPCG(20170401, 1)) // the same pupils each time
+	entries := roster.Entries()
+	from := a.DayOf(time.Now()).Start(a.Zone)
+	since := time.Since(from)
+	for n := range demoPupils {
+		class := entries[rnd.IntN(len(entries))]
+		line, err := json.Marshal(map[string]any{
+			"at": from.Add(time.Duration(rnd.Float64() * float64(since))).Format(time.RFC3339), "activity": a.ID,
+			"school": class.School, "grade": class.Grade, "class": class.Class, "role": canyu.Student,
+			"seat": 1 + rnd.IntN(class.Enrolled), "steps": a.Steps, "message": "缅怀先烈，吾辈自强。", "id": fmt.Sprint("demo-", n),
+		})
+		if err != nil {
+			return err
+		}
+		lines.Write(append(line, '\n'))
+	}
+	if _, err := server.Replay(ctx, &lines, &refused, nil); err != nil {
+		return err
+	}
+	return s.drain(ctx, e, os.Stderr)
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/reports"
+)
+
+type reportCommand struct {
+	Render reportRender `cmd:"" help:"Write report.html, .txt, .xlsx and .json of one region and day."`
+	Send   reportSend   `cmd:"" help:"Freeze and deliver the report of a day. Safe to repeat."`
+	Status reportStatus `cmd:"" help:"Which reports were sent, to whom, and what the mail server said."`
+}
+
+// which is one report.
+type which struct {
+	Activity string `help:"Id of the activity. (default: the only one)"`
+	Region   string `help:"Region: six digits. (default: every region with recipients)"`
+	Date     string `help:"The day: 2017-04-01." required:""`
+}
+
+// resolve is the activity, the regions and the day that are meant.
+func (w *which) resolve(s *settings) (*canyu.Activity, []canyu.Region, canyu.Day, error) {
+	var errs []error
+	a, err := s.activity(w.Activity)
+	errs = append(errs, err)
+	day, err := canyu.ParseDay(w.Date)
+	errs = append(errs, err)
+	var regions []canyu.Region
+	if w.Region != "" {
+		region, err := canyu.ParseRegion(w.Region)
+		errs = append(errs, err)
+		regions = []canyu.Region{region}
+	} else if a != nil {
+		regions = slices.Sorted(maps.Keys(a.Report.Recipients))
+		if len(regions) == 0 {
+			errs = append(errs, errors.New("--region: missing, and no region has recipients"))
+		}
+	}
+	return a, regions, day, errors.Join(errs...)
+}
+
+type reportRender struct {
+	Flags
+	which
+	Out  string `help:"Folder to write to." default:"." placeholder:"DIR"`
+	Lang string `help:"zh-Hans, zh-Hant or en. (default: the activity's own)"`
+}
+
+// Run renders the newest frozen revision, or the numbers as they are.
+func (c *reportRender) Run(ctx context.Context, out stdout, errOut stderr) error {
+	s, e, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	a, regions, day, err := c.resolve(s)
+	if err != nil {
+		return err
+	}
+	if len(regions) > 1 {
+		return fmt.Errorf("--region: want one of %v", regions)
+	}
+	calendar, err := reports.LoadCalendar(s.Calendar)
+	if err != nil {
+		return err
+	}
+	if err := s.drain(ctx, e, errOut); err != nil {
+		return err
+	}
+	r, err := reports.Build(ctx, e.archive, a, calendar, regions[0], day, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := r.Write(ctx, c.Out, c.Lang); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: report.html, report.txt, report.xlsx, report.json\n", c.Out)
+	return nil
+}
+
+type reportSend struct {
+	Flags
+	which
+	Resend bool `help:"Also to those who have it: with the same Message-ID."`
+}
+
+// Run sends to each region; what could not be delivered is an error.
+func (c *reportSend) Run(ctx context.Context, out stdout, errOut stderr) error {
+	s, e, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	a, regions, day, err := c.resolve(s)
+	if err != nil {
+		return err
+	}
+	sender, err := s.sender(e, slog.New(slog.NewTextHandler(errOut, nil)))
+	if err != nil {
+		return err
+	}
+	if err := s.drain(ctx, e, errOut); err != nil {
+		return err
+	}
+	send := sender.Send
+	if c.Resend {
+		send = sender.Resend
+	}
+	var errs []error
+	for _, region := range regions {
+		r, err := send(ctx, a, region, day)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintf(out, "%s %s %s: %s\n", a.ID, region, day, r.Outcome)
+		if r.Outcome == reports.Unfinished || r.Outcome == reports.Refused {
+			printDeliveries(out, r.Deliveries, a)
+			errs = append(errs, errQuiet)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sender delivers by the mail server or the outbox that the settings name.
+func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error) {
+	calendar, err := reports.LoadCalendar(s.Calendar)
+	if err != nil {
+		return nil, err
+	}
+	sender := &reports.Sender{Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Holder: holder, Log: log}
+	url, from := s.SMTP.URL, s.SMTP.From
+	if s.Outbox != "" {
+		url = "outbox:" + s.Outbox
+		if from == "" {
+			from = "canyu@localhost"
+		}
+	}
+	if url == "" {
+		return nil, errors.New("reports need a mail server or a folder: give smtp or outbox")
+	}
+	password := os.Getenv("CANYU_SMTP_PASSWORD")
+	if s.SMTP.PasswordFile != "" {
+		text, err := os.ReadFile(s.SMTP.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("smtp.password_file: %w", err)
+		}
+		password = strings.TrimSpace(string(text))
+	}
+	sender.Mailer, err = reports.NewMailer(reports.MailConfig{URL: url, From: from, Password: password, AllowPlain: s.SMTP.AllowPlain, CAFile: s.SMTP.CAFile})
+	return sender, err
+}
+
+type reportStatus struct {
+	Flags
+	Activity string `help:"Id of the activity. (default: the only one)"`
+}
+
+// Run prints every delivery.
+func (c *reportStatus) Run(ctx context.Context, out stdout) error {
+	s, e, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	a, err := s.activity(c.Activity)
+	if err != nil {
+		return err
+	}
+	deliveries, err := e.archive.Deliveries(ctx, a.ID)
+	if err != nil {
+		return err
+	}
+	if len(deliveries) == 0 {
+		fmt.Fprintln(out, "no report was sent yet")
+		return nil
+	}
+	printDeliveries(out, deliveries, a)
+	return nil
+}
+
+func printDeliveries(out stdout, ds []canyu.Delivery, a *canyu.Activity) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "DAY\tREGION\tREVISION\tRECIPIENT\tSTATE\tATTEMPTS\tAT\tANSWER")
+	for _, d := range ds {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s\t%s\n", d.Day, d.Region, d.Revision, d.Recipient, d.State, d.Attempts,
+			d.At.In(a.Zone).Format(time.DateTime), d.Answer)
+	}
+	w.Flush()
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest"
+	"github.com/canyu/canyu/reports"
+	"github.com/canyu/canyu/rollup"
+)
+
+type serveCommand struct{ Flags }
+
+// Run serves until ctx ends.
+func (c *serveCommand) Run(ctx context.Context, out stdout, errOut stderr) error {
+	s, e, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	if e.beside {
+		return canyu.ErrHeld
+	}
+	return serve(ctx, s, e, slog.New(slog.NewTextHandler(errOut, nil)), func(url string) {
+		fmt.Fprintf(out, "canyu serves %s\n", url)
+	})
+}
+
+// serve runs the parts that are asked for. They start down the page, and stop in
+// the same order: ingest takes nothing new in before rollup does its last step.
+func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, serving func(url string)) error {
+	secret, err := s.secret()
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	group, failed := errgroup.WithContext(ctx)
+	ingestDone := make(chan struct{})
+
+	if slices.Contains(s.Run, "ingest") {
+		server := ingest.NewServer(ingest.Config{
+			Activities: s.activities,
+			Ledger:     e.ledger,
+			Archive:    e.archive,
+			Secret:     secret,
+			Metrics:    fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
+			Log:        log,
+		})
+		registry.MustRegister(server.Collectors()...)
+		listener, err := net.Listen("tcp", s.Listen)
+		if err != nil {
+			return fmt.Errorf("cannot listen: %w", err)
+		}
+		serving("http://" + listener.Addr().String())
+		group.Go(func() error {
+			defer close(ingestDone)
+			return server.Run(failed, listener)
+		})
+	} else {
+		close(ingestDone)
+	}
+	if slices.Contains(s.Run, "rollup") {
+		worker := s.worker(e, log)
+		registry.MustRegister(backlog{e.ledger, s.activities})
+		group.Go(func() error { return worker.Run(after(failed, ingestDone)) })
+	}
+	if slices.Contains(s.Run, "reports") && s.hasRecipients() {
+		scheduler, err := s.scheduler(e, log)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return scheduler.Run(failed) })
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// hasRecipients reports whether there is anybody to mail to.
+func (s *settings) hasRecipients() bool {
+	return slices.ContainsFunc(s.activities, func(a *canyu.Activity) bool { return len(a.Report.Recipients) > 0 })
+}
+
+// after is a context that ends when ctx has ended and done is closed.
+func after(ctx context.Context, done <-chan struct{}) context.Context {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		<-ctx.Done()
+		<-done
+		cancel()
+	}()
+	return later
+}
+
+func (s *settings) worker(e *engines, log *slog.Logger) *rollup.Worker {
+	return &rollup.Worker{Ledger: e.ledger, Archive: e.archive, Activities: s.activities, Holder: holder, Log: log}
+}
+
+func (s *settings) scheduler(e *engines, log *slog.Logger) (*reports.Scheduler, error) {
+	sender, err := s.sender(e, log)
+	if err != nil {
+		return nil, err
+	}
+	return &reports.Scheduler{Sender: sender}, nil
+}
+
+// drain brings the archive up to the ledger, for commands that come after others;
+// beside a running server that is the server's work.
+func (s *settings) drain(ctx context.Context, e *engines, errOut io.Writer) error {
+	if e.beside {
+		return nil
+	}
+	return s.worker(e, slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))).Drain(ctx)
+}
+
+// backlog is how far rollup is behind, asked when the metrics are.
+type backlog struct {
+	ledger     canyu.Ledger
+	activities []*canyu.Activity
+}
+
+var backlogDesc = prometheus.NewDesc("canyu_backlog_participations",
+	"Recorded participations that the archive does not have yet.", []string{"activity"}, nil)
+
+// Describe implements prometheus.Collector.
+func (b backlog) Describe(ch chan<- *prometheus.Desc) { ch <- backlogDesc }
+
+// Collect implements prometheus.Collector.
+func (b backlog) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for _, a := range b.activities {
+		if n, err := b.ledger.Backlog(ctx, a.ID); err == nil {
+			ch <- prometheus.MustNewConstMetric(backlogDesc, prometheus.GaugeValue, float64(n), a.ID)
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/canyu/canyu"
+)
+
+// Flags are the settings that every command takes. One that is given on the
+// command line wins over the environment, that over canyu.yaml, that over the
+// default.
+type Flags struct {
+	Config     string   `help:"Configuration file. (default: canyu.yaml, where there is one)" env:"CANYU_CONFIG" placeholder:"FILE"`
+	Data       string   `help:"Folder of everything kept on this machine. (default: data)" env:"CANYU_DATA" placeholder:"DIR"`
+	Redis      string   `help:"Ledger in Redis: redis://host:6379/0. Needs --clickhouse." env:"CANYU_REDIS" placeholder:"URL"`
+	Clickhouse string   `help:"Archive in ClickHouse: clickhouse://host:9000/canyu or http://…. Needs --redis." env:"CANYU_CLICKHOUSE" placeholder:"DSN"`
+	KeyFile    string   `help:"File with the secret that keys the participants. (default: key in the data folder)" env:"CANYU_KEY_FILE" placeholder:"FILE"`
+	Listen     string   `help:"Address to serve on. (default: 127.0.0.1:8080)" env:"CANYU_LISTEN" placeholder:"ADDR"`
+	Run        []string `help:"Parts to run: ingest,rollup,reports. (default: all)" env:"CANYU_RUN" placeholder:"PARTS" name:"run"`
+	SMTP       string   `help:"Mail server: smtp://user@host:587 (STARTTLS), smtps://host:465, smtp+plain://127.0.0.1:25." env:"CANYU_SMTP" placeholder:"URL" name:"smtp"`
+	From       string   `help:"Sender of the reports." env:"CANYU_FROM" placeholder:"ADDR"`
+	Outbox     string   `help:"Write reports as .eml files into this folder instead of mailing them." env:"CANYU_OUTBOX" placeholder:"DIR"`
+	Calendar   string   `help:"Folder with holiday files (2027.json) that go before the built-in ones." env:"CANYU_CALENDAR" placeholder:"DIR"`
+}
+
+// settings are canyu.yaml with the flags laid over it.
+type settings struct {
+	Listen     string             `yaml:"listen"`
+	Data       string             `yaml:"data"`
+	Redis      string             `yaml:"redis"`
+	Clickhouse string             `yaml:"clickhouse"`
+	KeyFile    string             `yaml:"key_file"`
+	Run        []string           `yaml:"run"`
+	SMTP       smtpSettings       `yaml:"smtp"`
+	Outbox     string             `yaml:"outbox"`
+	Calendar   string             `yaml:"calendar"`
+	Activities []activitySettings `yaml:"activities"`
+
+	activities []*canyu.Activity // Activities, checked
+}
+
+type smtpSettings struct {
+	URL          string `yaml:"url"`
+	From         string `yaml:"from"`
+	PasswordFile string `yaml:"password_file"` // or $CANYU_SMTP_PASSWORD
+	CAFile       string `yaml:"ca_file"`       // PEM, where the system does not know it
+	AllowPlain   bool   `yaml:"allow_plain"`   // no TLS to a host that is not this one
+}
+
+var parts = []string{"ingest", "rollup", "reports"}
+
+// settings reads and checks everything, and joins every mistake into one error.
+func (f *Flags) settings() (*settings, error) {
+	path := f.Config
+	if path == "" {
+		if _, err := os.Stat("canyu.yaml"); err == nil {
+			path = "canyu.yaml"
+		}
+	}
+	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts}
+	var errs []error
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the configuration: %w", err)
+		}
+		for _, err := range decodeYAML(text, s) {
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+		}
+	}
+	for _, o := range []struct{ from, to *string }{
+		{&f.Listen, &s.Listen}, {&f.Data, &s.Data}, {&f.Redis, &s.Redis}, {&f.Clickhouse, &s.Clickhouse},
+		{&f.KeyFile, &s.KeyFile}, {&f.SMTP, &s.SMTP.URL}, {&f.From, &s.SMTP.From}, {&f.Outbox, &s.Outbox}, {&f.Calendar, &s.Calendar},
+	} {
+		if *o.from != "" {
+			*o.to = *o.from
+		}
+	}
+	if len(f.Run) > 0 {
+		s.Run = f.Run
+	}
+	if err := errors.Join(append(errs, s.check()...)...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// check finds every mistake, and fills activities.
+func (s *settings) check() (errs []error) {
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		wrong("listen %q: want host:port such as 127.0.0.1:8080", s.Listen)
+	}
+	if s.Data == "" {
+		wrong("data: missing")
+	}
+	if (s.Redis == "") != (s.Clickhouse == "") {
+		wrong("redis and clickhouse: give both, or neither for the embedded engines")
+	}
+	if s.Redis != "" {
+		if _, err := redis.ParseURL(s.Redis); err != nil {
+			wrong("redis: %w", redacted(s.Redis, err))
+		}
+	}
+	if s.Clickhouse != "" {
+		if _, err := clickhouse.ParseDSN(s.Clickhouse); err != nil {
+			wrong("clickhouse: %w", redacted(s.Clickhouse, err))
+		}
+	}
+	for _, p := range s.Run {
+		if !slices.Contains(parts, p) {
+			wrong("run: %q is none of %s", p, strings.Join(parts, ", "))
+		}
+	}
+	if len(s.Run) == 0 {
+		wrong("run: want at least one of %s", strings.Join(parts, ", "))
+	}
+	if s.SMTP.URL != "" && s.SMTP.From == "" {
+		wrong("smtp.from: missing")
+	}
+	if s.SMTP.URL != "" && s.Outbox != "" {
+		wrong("smtp.url and outbox: give one of them")
+	}
+	if s.Calendar != "" {
+		if info, err := os.Stat(s.Calendar); err != nil || !info.IsDir() {
+			wrong("calendar %q: is no folder", s.Calendar)
+		}
+	}
+	seen := make(map[string]bool)
+	for i := range s.Activities {
+		a, problems := s.Activities[i].activity()
+		for _, err := range problems {
+			wrong("activities[%d].%w", i, err)
+		}
+		if seen[a.ID] {
+			wrong("activities[%d].id %q: is listed twice", i, a.ID)
+		}
+		seen[a.ID] = true
+		if len(a.Report.Recipients) > 0 && s.SMTP.URL == "" && s.Outbox == "" && slices.Contains(s.Run, "reports") {
+			wrong("activities[%d].report.recipients: are given, but neither smtp nor outbox", i)
+		}
+		s.activities = append(s.activities, a)
+	}
+	return errs
+}
+
+// redacted keeps a password in a URL out of its error.
+func redacted(raw string, err error) error {
+	if u, parseErr := url.Parse(raw); parseErr == nil && u.User != nil {
+		if p, ok := u.User.Password(); ok && p != "" {
+			return errors.New(strings.ReplaceAll(err.Error(), p, "…"))
+		}
+	}
+	return err
+}
+
+// needActivities is for commands that can do nothing without one.
+func (s *settings) needActivities() error {
+	if len(s.activities) == 0 {
+		return errors.New("no activity: give --config with activities, or try canyu demo")
+	}
+	return nil
+}
+
+// activity is the one that --activity names, or the only one.
+func (s *settings) activity(id string) (*canyu.Activity, error) {
+	if err := s.needActivities(); err != nil {
+		return nil, err
+	}
+	if id == "" && len(s.activities) == 1 {
+		return s.activities[0], nil
+	}
+	var ids []string
+	for _, a := range s.activities {
+		if a.ID == id {
+			return a, nil
+		}
+		ids = append(ids, a.ID)
+	}
+	return nil, fmt.Errorf("activity %q: want one of %s", id, strings.Join(ids, ", "))
+}
+
+// secret reads the key file, and makes it where there is none. Losing or changing
+// it means that everybody counts again, which the ledger refuses (canyu.ErrKey).
+func (s *settings) secret() ([]byte, error) {
+	path := s.KeyFile
+	if path == "" {
+		path = filepath.Join(s.Data, "key")
+		if err := os.MkdirAll(s.Data, 0o700); err != nil {
+			return nil, fmt.Errorf("cannot make the data folder: %w", err)
+		}
+	}
+	made := make([]byte, 32)
+	rand.Read(made)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = fmt.Fprintln(f, hex.EncodeToString(made))
+		err = errors.Join(err, f.Sync(), f.Close())
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("cannot make the key: %w", err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the key: %w", err)
+	}
+	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(key) < 32 {
+		return nil, fmt.Errorf("key %s: want 64 hexadecimal digits or more", path)
+	}
+	return key, nil
+}

@@ -1,0 +1,216 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/canyu/canyu"
+)
+
+// result is what a submission is told.
+type result struct {
+	Counted bool
+	Ordinal uint64 // of the counted
+	Receipt string
+}
+
+// participations is POST /v1/participations.
+func (s *Server) participations(ctx *fasthttp.RequestCtx) {
+	if p := s.unreadable(ctx); p != nil {
+		s.metrics.refused(p.outcome)
+		p.write(ctx)
+		return
+	}
+	d := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	if err := d.decode(ctx.PostBody()); err != nil {
+		p := problemOf(err)
+		s.metrics.refused(p.outcome)
+		p.write(ctx)
+		return
+	}
+	if d.array {
+		s.participationArray(ctx, d.items)
+		return
+	}
+	item := &d.items[0]
+	a, p, rc, err := s.accept(item, s.now())
+	if err == nil {
+		var outcomes []canyu.Outcome
+		if outcomes, err = a.commit(p); err == nil {
+			o := outcomes[0]
+			a.outcomes.tell(o)
+			status := fasthttp.StatusOK
+			if o.Counted {
+				status = fasthttp.StatusCreated
+			}
+			ctx.SetStatusCode(status)
+			ctx.Response.Header.SetContentTypeBytes(contentTypeJSON)
+			ctx.SetBody(appendResult(make([]byte, 0, 80), o, rc))
+			return
+		}
+	}
+	refusal := problemOf(err)
+	s.metrics.refused(refusal.outcome)
+	refusal.write(ctx)
+}
+
+var (
+	contentTypeJSON = []byte("application/json")
+	jsonCharset     = []byte("application/json;")
+)
+
+// unreadable is why a request cannot carry submissions, or nil.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx) *problem {
+	kind := ctx.Request.Header.ContentType()
+	if !bytes.EqualFold(kind, contentTypeJSON) &&
+		(len(kind) < len(jsonCharset) || !bytes.EqualFold(kind[:len(jsonCharset)], jsonCharset)) {
+		return newProblem(415, "media_type", "Wrong content type", "Content-Type: want application/json")
+	}
+	if len(ctx.Request.Header.ContentEncoding()) > 0 {
+		return newProblem(415, "media_type", "Wrong content encoding", "Content-Encoding: want none")
+	}
+	return nil
+}
+
+// accept checks a submission that arrived at instant at, and makes the
+// participation that is to be recorded.
+func (s *Server) accept(item *decoded, at time.Time) (a *activity, p canyu.Participation, rc receipt, err error) {
+	a = s.activities[item.Activity]
+	if a == nil {
+		if item.Activity == "" {
+			return nil, p, rc, append(item.bad, canyu.FieldError{Field: "activity", Reason: "missing"})
+		}
+		return nil, p, rc, canyu.ErrUnknownActivity
+	}
+	if s.classes.Load() == nil {
+		return nil, p, rc, errAway // nobody can be checked against a roster that is not there
+	}
+	class, role, err := item.Validate(a.Activity, s.roster(), at)
+	if err == nil && item.bad != nil {
+		err = item.bad
+	}
+	if err != nil {
+		return nil, p, rc, joined(item.bad, err)
+	}
+	participant, rc := a.participant(&item.Submission, class, role)
+	at = at.Truncate(time.Millisecond)
+	return a, canyu.Participation{
+		Class:       class,
+		Role:        role,
+		Participant: participant,
+		ID:          submissionID(item.ID),
+		At:          at,
+		Day:         a.DayOf(at),
+		Message:     item.Message,
+	}, rc, nil
+}
+
+// joined adds to the fields that could not be read those that are wrong.
+func joined(bad canyu.InvalidError, err error) error {
+	var invalid canyu.InvalidError
+	if len(bad) == 0 || !errors.As(err, &invalid) {
+		return err
+	}
+	named := make(map[string]bool)
+	for _, f := range bad {
+		named[f.Field] = true
+	}
+	for _, f := range invalid {
+		if !named[f.Field] {
+			bad = append(bad, f)
+		}
+	}
+	return bad
+}
+
+// appendResult appends {"counted":true,"ordinal":…,"receipt":"…"}.
+func appendResult(b []byte, o canyu.Outcome, rc receipt) []byte {
+	if o.Counted {
+		b = append(b, `{"counted":true,"ordinal":`...)
+		b = strconv.AppendUint(b, o.Ordinal, 10)
+	} else {
+		b = append(b, `{"counted":false`...)
+	}
+	b = append(b, `,"receipt":"`...)
+	b = append(b, rc[:]...)
+	return append(b, `"}`...)
+}
+
+// participationArray answers one result for each item, in order, each with its
+// status. Items of one activity are recorded together.
+func (s *Server) participationArray(ctx *fasthttp.RequestCtx, items []decoded) {
+	type slot struct {
+		a       *activity
+		receipt receipt
+		outcome canyu.Outcome
+		err     error
+	}
+	slots := make([]slot, len(items))
+	groups := make(map[*activity][]canyu.Participation)
+	at := s.now()
+	for i := range items {
+		var p canyu.Participation
+		slots[i].a, p, slots[i].receipt, slots[i].err = s.accept(&items[i], at)
+		if slots[i].err == nil {
+			groups[slots[i].a] = append(groups[slots[i].a], p)
+		}
+	}
+	for a, ps := range groups {
+		outcomes, err := a.commit(ps...)
+		n := 0
+		for i := range slots {
+			if sl := &slots[i]; sl.a == a && sl.err == nil {
+				if sl.err = err; err == nil {
+					sl.outcome = outcomes[n]
+				}
+				n++
+			}
+		}
+	}
+	body := append(make([]byte, 0, 100*len(items)+20), `{"results":[`...)
+	for i, sl := range slots {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		if sl.err != nil {
+			p := problemOf(sl.err)
+			s.metrics.refused(p.outcome)
+			text, _ := json.Marshal(p) // strings and numbers only
+			body = append(body, text...)
+			if p.retryAfter != "" {
+				ctx.Response.Header.Set("Retry-After", p.retryAfter)
+			}
+			continue
+		}
+		sl.a.outcomes.tell(sl.outcome)
+		if sl.outcome.Counted {
+			body = append(body, `{"status":201,`...)
+		} else {
+			body = append(body, `{"status":200,`...)
+		}
+		body = append(body, appendResult(nil, sl.outcome, sl.receipt)[1:]...)
+	}
+	body = append(body, `]}`...)
+	ctx.Response.Header.SetContentTypeBytes(contentTypeJSON)
+	ctx.SetBody(body)
+}
+
+// submit takes one submission of the student page the same way.
+func (s *Server) submit(sub *canyu.Submission) (result, error) {
+	a, p, rc, err := s.accept(&decoded{Submission: *sub}, s.now())
+	if err == nil {
+		var outcomes []canyu.Outcome
+		if outcomes, err = a.commit(p); err == nil {
+			a.outcomes.tell(outcomes[0])
+			return result{outcomes[0].Counted, outcomes[0].Ordinal, string(rc[:])}, nil
+		}
+	}
+	s.metrics.refused(problemOf(err).outcome)
+	return result{}, err
+}

@@ -1,0 +1,323 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/canyu/canyu"
+)
+
+// MaxBody is the largest request in bytes: 100 submissions with the longest
+// messages fit.
+const MaxBody = 256 << 10
+
+// Config is what a Server needs. All fields but Now and Log must be set.
+type Config struct {
+	Activities []*canyu.Activity
+	Ledger     canyu.Ledger
+	Archive    canyu.Archive
+	Secret     []byte                  // keys the participants; the same on every node
+	Metrics    fasthttp.RequestHandler // GET /metrics
+	Now        func() time.Time
+	Log        *slog.Logger
+}
+
+// Server is canyu over HTTP.
+type Server struct {
+	Config
+	activities map[string]*activity
+	classes    atomic.Pointer[canyu.Roster] // nil until it was read once
+	http       *fasthttp.Server
+	metrics    *metrics
+	archived   archivedCache
+}
+
+// activity is an activity being served.
+type activity struct {
+	*canyu.Activity
+	*identity
+	*committer
+	state    atomic.Pointer[attachment]
+	outcomes outcomeCounters
+}
+
+// attachment is whether an activity's ledger and archive were found to belong
+// together, and with which epoch.
+type attachment struct {
+	epoch string
+	err   error // why nothing is counted
+}
+
+func (a *activity) epochNow() string { return a.state.Load().epoch }
+
+// NewServer does not touch ledger or archive: Run does.
+func NewServer(c Config) *Server {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	s := &Server{Config: c, activities: make(map[string]*activity), metrics: newMetrics()}
+	writer := rand.Uint64()
+	for _, ca := range c.Activities {
+		a := &activity{Activity: ca, identity: newIdentity(c.Secret, ca), outcomes: s.metrics.outcomesOf(ca.ID)}
+		a.state.Store(&attachment{err: errors.New("not attached yet")})
+		a.committer = newCommitter(c.Ledger, ca.ID, writer, a.epochNow)
+		a.committer.log = c.Log
+		a.committer.observe = s.metrics.observeCommit
+		s.activities[ca.ID] = a
+	}
+	s.http = &fasthttp.Server{
+		Handler:               s.Handle,
+		ErrorHandler:          s.refuse,
+		Name:                  "canyu",
+		NoDefaultServerHeader: true,
+		NoDefaultDate:         true,
+		MaxRequestBodySize:    MaxBody,
+		ReadBufferSize:        8 << 10, // bounds the header
+		ReadTimeout:           20 * time.Second,
+		WriteTimeout:          20 * time.Second,
+		IdleTimeout:           2 * time.Minute,
+		CloseOnShutdown:       true,
+		Logger:                quiet{},
+	}
+	return s
+}
+
+// quiet drops fasthttp's own log: it speaks of clients' addresses.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// Run serves ln until ctx ends, then finishes the requests that are in flight.
+func (s *Server) Run(ctx context.Context, ln net.Listener) error {
+	// Those that requests wait for end after the last request.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	for _, a := range s.activities {
+		wg.Go(func() { a.committer.run(background) })
+		wg.Go(func() { s.keepAttached(background, a) })
+	}
+	wg.Go(func() { s.keepRoster(background) })
+	defer wg.Wait()
+	defer stop()
+
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(ln) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("cannot serve: %w", err)
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+	defer cancel()
+	if err := s.http.ShutdownWithContext(last); err != nil {
+		return fmt.Errorf("cannot finish every request: %w", err)
+	}
+	return nil
+}
+
+// How often what may change while the server runs is looked at.
+const (
+	attachEvery = time.Second
+	rosterEvery = 10 * time.Second
+)
+
+// keepAttached attaches an activity, and again after its ledger was lost, until it
+// has been restored.
+func (s *Server) keepAttached(ctx context.Context, a *activity) {
+	for {
+		if a.state.Load().err != nil || s.lost(ctx, a) {
+			epoch, err := canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, a.fingerprint())
+			if was := a.state.Load().err; err != nil && (was == nil || was.Error() != err.Error()) {
+				s.Log.Error("counting is stopped", "activity", a.ID, "error", err)
+			}
+			if err == nil {
+				s.Log.Info("counting", "activity", a.ID)
+			}
+			a.state.Store(&attachment{epoch: epoch, err: err})
+		}
+		if !pause(ctx, attachEvery) {
+			return
+		}
+	}
+}
+
+// lost reports whether the ledger's mark is no longer the one that was attached.
+// A ledger that is away is not lost.
+func (s *Server) lost(ctx context.Context, a *activity) bool {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	mark, err := s.Ledger.Epoch(ctx, a.ID)
+	return err == nil && mark != a.epochNow()
+}
+
+// keepRoster follows the archive's roster, so that an import needs no restart.
+func (s *Server) keepRoster(ctx context.Context) {
+	for {
+		wait := rosterEvery
+		if err := s.readRoster(ctx); err != nil {
+			s.Log.Error("cannot read the roster", "error", err)
+			wait = attachEvery
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+func (s *Server) readRoster(ctx context.Context) error {
+	r, err := s.Archive.Roster(ctx)
+	if err == nil {
+		s.classes.Store(r)
+	}
+	return err
+}
+
+// pause waits, and is false when ctx has ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// roster is never nil; it is empty until it was read.
+func (s *Server) roster() *canyu.Roster {
+	if r := s.classes.Load(); r != nil {
+		return r
+	}
+	return &canyu.Roster{}
+}
+
+func (s *Server) activity(id string) *canyu.Activity {
+	if a := s.activities[id]; a != nil {
+		return a.Activity
+	}
+	return nil
+}
+
+func (s *Server) now() time.Time { return s.Now() }
+
+// Handle routes a request.
+func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
+	path := string(ctx.Path())
+	if path == "/v1/participations" {
+		if s.method(ctx, "POST") {
+			s.participations(ctx)
+		}
+		return
+	}
+	switch {
+	case strings.HasPrefix(path, "/v1/activities/"):
+		id, view, _ := strings.Cut(path[len("/v1/activities/"):], "/")
+		a := s.activities[id]
+		switch {
+		case a == nil:
+			problemOf(canyu.ErrUnknownActivity).write(ctx)
+		case !s.method(ctx, "GET"):
+		case view == "":
+			s.describe(ctx, a)
+		case view == "counts":
+			s.counts(ctx, a)
+		default:
+			s.notFound(ctx)
+		}
+	case strings.HasPrefix(path, "/a/"):
+		s.page(ctx, path[len("/a/"):])
+	case strings.HasPrefix(path, "/assets/"):
+		if s.method(ctx, "GET") {
+			s.asset(ctx, path[len("/assets/"):])
+		}
+	case path == "/healthz":
+		if s.method(ctx, "GET") {
+			ctx.SetBodyString("ok\n")
+		}
+	case path == "/readyz":
+		if s.method(ctx, "GET") {
+			s.ready(ctx)
+		}
+	case path == "/metrics" && s.Metrics != nil:
+		if s.method(ctx, "GET") {
+			s.Metrics(ctx)
+		}
+	case path == "/":
+		s.index(ctx)
+	default:
+		s.notFound(ctx)
+	}
+}
+
+// method reports whether the request's is the one that the route has; HEAD goes
+// with GET.
+func (s *Server) method(ctx *fasthttp.RequestCtx, want string) bool {
+	if got := string(ctx.Method()); got == want || got == "HEAD" && want == "GET" {
+		return true
+	}
+	newProblem(405, "method", "Wrong method", "this address takes "+want).write(ctx)
+	ctx.Response.Header.Set("Allow", want)
+	return false
+}
+
+func (s *Server) notFound(ctx *fasthttp.RequestCtx) {
+	newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
+}
+
+// refuse answers requests that never reached Handle.
+func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
+	var tooLarge *fasthttp.ErrSmallBuffer
+	var network *net.OpError
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		newProblem(413, "too_large", "The body is too large", fmt.Sprintf("body: want at most %d bytes", MaxBody)).write(ctx)
+	case errors.As(err, &tooLarge):
+		newProblem(431, "header_too_large", "The header is too large", "header: want less than 8 KiB").write(ctx)
+	case errors.As(err, &network) && network.Timeout():
+		newProblem(408, "timeout", "Too slow", "the request did not arrive in time").write(ctx)
+	default:
+		newProblem(400, "malformed", "No HTTP request", "the request cannot be read").write(ctx)
+	}
+	ctx.SetConnectionClose()
+}
+
+// ready is 200 when participations are counted, else it says what is missing.
+func (s *Server) ready(ctx *fasthttp.RequestCtx) {
+	var missing []string
+	if len(s.roster().Schools(0)) == 0 {
+		missing = append(missing, "the roster is empty: canyu roster import")
+	}
+	for _, ca := range s.Activities {
+		if err := s.activities[ca.ID].state.Load().err; err != nil {
+			missing = append(missing, err.Error())
+		}
+	}
+	if missing != nil {
+		newProblem(503, "not_ready", "Not ready", strings.Join(missing, "; ")).write(ctx)
+		return
+	}
+	ctx.SetBodyString("ready\n")
+}
+
+// index sends visitors to the activity, where there is only one.
+func (s *Server) index(ctx *fasthttp.RequestCtx) {
+	if len(s.Activities) == 1 {
+		ctx.Redirect("/a/"+s.Activities[0].ID, fasthttp.StatusFound)
+		return
+	}
+	s.notFound(ctx)
+}
