@@ -1,0 +1,205 @@
+package ingest
+
+import (
+	"bytes"
+	"errors"
+	"html/template"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/canyu/canyu"
+)
+
+// The student page is HTML forms and links: region, school and class are chosen by
+// links, what was chosen stands in the address, and one form submits. Everything
+// works without its script, which only retries where a browser would give up.
+
+const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
+	"form-action 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+var pageTemplate = template.Must(template.New("").
+	Funcs(template.FuncMap{"asset": assetURL}).
+	ParseFS(pageFiles, "page/page.html"))
+
+// view is what one screen shows.
+type view struct {
+	Screen    string // choose, form, thanks or notice
+	Lang      string
+	T         texts
+	Heading   string
+	Days      string
+	Where     *where
+	Alert     string
+	Lists     []list    // choose
+	Roles     []link    // form
+	Form      *formView // form
+	Thanks    thanksView
+	Notice    string // notice
+	Detail    string
+	Languages []link
+}
+
+type link struct {
+	URL, Text, Lang string
+	Current         bool
+}
+
+// where is what has been chosen, and the way back.
+type where struct{ Text, URL, Change string }
+
+type thanksView struct {
+	Ordinal, Receipt, Again string
+	Repeat                  bool
+}
+
+// page is GET and POST of /a/{activity}.
+func (s *Server) page(ctx *fasthttp.RequestCtx, activityID string) {
+	a := s.activity(strings.TrimSuffix(activityID, "/"))
+	if a == nil {
+		p := newPage(ctx, &canyu.Activity{})
+		p.notice(fasthttp.StatusNotFound, "unknown", p.T.Say("unknown.hint"))
+		return
+	}
+	p := newPage(ctx, a)
+	switch string(ctx.Method()) {
+	case "GET", "HEAD":
+		if p.open(s, fasthttp.StatusOK) {
+			p.place(s.roster())
+		}
+	case "POST":
+		if p.open(s, fasthttp.StatusForbidden) {
+			p.submit(s)
+		}
+	default:
+		ctx.Response.Header.Set("Allow", "GET, HEAD, POST")
+		p.notice(fasthttp.StatusMethodNotAllowed, "method", "")
+	}
+}
+
+// pageRequest is one request for the page of an activity, and what it is answered.
+type pageRequest struct {
+	view
+	ctx  *fasthttp.RequestCtx
+	a    *canyu.Activity
+	lang string // as asked for in the address, "" where the browser's is used
+	at   choice // what the address or the form says has been chosen
+}
+
+func newPage(ctx *fasthttp.RequestCtx, a *canyu.Activity) *pageRequest {
+	p := &pageRequest{ctx: ctx, a: a, lang: string(ctx.QueryArgs().Peek("lang"))}
+	if languages[p.lang] == nil {
+		p.lang = ""
+	}
+	p.Lang = p.lang
+	if p.Lang == "" {
+		p.Lang = preferred(string(ctx.Request.Header.Peek("Accept-Language")))
+	}
+	p.T = languages[p.Lang]
+	p.Heading = a.Title.In(p.Lang)
+	if a.ID != "" {
+		p.Days = p.T.Say("open.days", p.T.day(a.FirstDay), p.T.day(a.LastDay))
+	}
+	p.at = choiceOf(ctx.QueryArgs())
+	return p
+}
+
+// open shows when the activity is, unless it is open now.
+func (p *pageRequest) open(s *Server, status int) bool {
+	switch err := p.a.Open(s.now()); {
+	case errors.Is(err, canyu.ErrNotOpen):
+		p.notice(status, "notopen", p.T.Say("notopen.when", p.T.day(p.a.FirstDay)))
+		return false
+	case err != nil:
+		p.notice(status, "closed", p.T.Say("closed.when", p.T.day(p.a.LastDay)))
+		return false
+	}
+	return true
+}
+
+func (p *pageRequest) notice(status int, key, detail string) {
+	p.Notice, p.Detail = p.T.Say(key), detail
+	if p.Heading == "" {
+		p.Heading = p.Notice
+	}
+	p.write(status, "notice")
+}
+
+// submit is the form without the script.
+func (p *pageRequest) submit(s *Server) {
+	p.at = choiceOf(p.ctx.PostArgs())
+	f := readForm(p.ctx.PostArgs(), p.a)
+	if s.classes.Load() == nil { // the roster could not be read yet
+		p.away(s.roster(), f)
+		return
+	}
+	r := s.roster()
+	_, role, err := f.Validate(p.a, r, s.now())
+	var invalid canyu.InvalidError
+	errors.As(err, &invalid)
+	if slices.ContainsFunc(invalid, func(e canyu.FieldError) bool {
+		return e.Field == "school" || e.Field == "grade" || e.Field == "class"
+	}) {
+		p.Alert = p.T.Say("error.class")
+		p.choose(r, fasthttp.StatusUnprocessableEntity)
+		return
+	}
+	if missing := f.stepsMissing(p.a); invalid != nil || missing != nil {
+		p.Alert = p.T.Say("error")
+		p.form(r, f, fieldErrors(p.T, invalid, missing, f, r), fasthttp.StatusUnprocessableEntity)
+		return
+	}
+	got, err := s.submit(&f.Submission)
+	switch {
+	case errors.Is(err, canyu.ErrNotOpen), errors.Is(err, canyu.ErrClosed): // midnight has passed
+		p.open(s, fasthttp.StatusForbidden)
+	case err != nil:
+		p.away(r, f)
+	default:
+		p.at.role = role.String()
+		p.Where = p.whereClass(r)
+		p.Thanks = thanksView{Receipt: got.Receipt, Again: p.url(p.at), Repeat: !got.Counted}
+		if got.Counted {
+			p.Thanks.Ordinal = grouped(got.Ordinal)
+		}
+		p.write(fasthttp.StatusOK, "thanks")
+	}
+}
+
+// write answers with a screen. It is never cached: the next pupil at the same
+// computer must not see it.
+func (p *pageRequest) write(status int, screen string) {
+	p.Screen = screen
+	for _, lang := range languageOrder {
+		p.Languages = append(p.Languages, link{
+			URL: p.urlIn(p.at, lang), Text: languages[lang]["language"], Lang: lang, Current: lang == p.Lang,
+		})
+	}
+	var b bytes.Buffer
+	if err := pageTemplate.ExecuteTemplate(&b, "page", &p.view); err != nil {
+		panic("BUG: " + err.Error()) // the tests draw every screen
+	}
+	h := &p.ctx.Response.Header
+	h.Set("Content-Security-Policy", pagePolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Language", p.Lang)
+	h.Set("Vary", "Accept-Language, Accept-Encoding")
+	p.ctx.SetContentType("text/html; charset=utf-8")
+	p.ctx.SetStatusCode(status)
+	if p.ctx.Request.Header.HasAcceptEncoding("gzip") {
+		h.Set("Content-Encoding", "gzip")
+		p.ctx.SetBody(fasthttp.AppendGzipBytesLevel(nil, b.Bytes(), fasthttp.CompressBestSpeed))
+		return
+	}
+	p.ctx.SetBody(b.Bytes())
+}
+
+// arg is a field of a form or an address as valid text.
+func arg(args *fasthttp.Args, name string) string {
+	return strings.ToValidUTF8(string(args.Peek(name)), string(utf8.RuneError))
+}
