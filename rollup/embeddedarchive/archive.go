@@ -84,7 +84,7 @@ func create(path string) error {
 func dsn(path, extra string) string {
 	u := url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(10000)" +
 		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(8000)&_pragma=journal_size_limit(67108864)&" + extra}
+		"&_pragma=cache_size(-65536)&_pragma=wal_autocheckpoint(25000)&_pragma=journal_size_limit(134217728)&" + extra}
 	return u.String()
 }
 

@@ -21,7 +21,7 @@ type group struct {
 
 // Rows go into SQLite many to a statement: parsing the virtual machine's program
 // once for so many rows is what makes it fast.
-const rowsPerStatement = 64
+const rowsPerStatement = 128
 
 const (
 	insertParticipants = `INSERT INTO participants (class_role, participant, at, day, ordinal) VALUES `
