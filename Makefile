@@ -35,7 +35,7 @@ lint: $(linter) ## the pinned linter, import rules among others
 # Built from source at its first use, which takes a minute or two.
 $(linter):
 	@echo "building golangci-lint $(GOLANGCI_LINT), once"
-	@GOBIN=$(CURDIR)/bin CGO_ENABLED=0 GOFLAGS=-trimpath go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	@GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install -trimpath github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	@mv bin/golangci-lint $@
 
 .PHONY: deps
