@@ -1,0 +1,27 @@
+package clickhousearchive
+
+import (
+	"context"
+	"fmt"
+)
+
+// Epoch implements canyu.Archive.
+func (a *Archive) Epoch(ctx context.Context, activity string) (epoch string, err error) {
+	err = a.conn.QueryRow(ctx, "SELECT argMax(epoch, version) FROM epochs WHERE activity = ?", activity).Scan(&epoch)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the epoch: %w", err)
+	}
+	return epoch, nil
+}
+
+// SetEpoch implements canyu.Archive.
+func (a *Archive) SetEpoch(ctx context.Context, activity, epoch string) error {
+	previous, err := a.newestVersion(ctx, "epochs", "activity = ?", activity)
+	if err == nil {
+		err = a.insert(ctx, "epochs", "activity, epoch, version", []string{activity}, []string{epoch}, []uint64{a.version(previous)})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the epoch: %w", err)
+	}
+	return nil
+}

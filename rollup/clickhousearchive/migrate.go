@@ -1,0 +1,72 @@
+package clickhousearchive
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrate applies the migrations that the database has not seen. ClickHouse has
+// no transaction to do it in: each statement may be repeated, and a migration
+// that several processes apply at once, or that one left half-way, comes right.
+// The version row goes in by INSERT … SELECT, the only INSERT that Exec may send.
+func (a *Archive) migrate(ctx context.Context) error {
+	files, err := fs.Glob(migrations, "migrations/*.sql") // sorted by name
+	if err != nil {
+		return err
+	}
+	err = a.patiently(ctx, `CREATE TABLE IF NOT EXISTS migrations (version UInt32) ENGINE = ReplacingMergeTree ORDER BY version`)
+	if err != nil {
+		return err
+	}
+	var version uint32
+	if err := a.conn.QueryRow(ctx, "SELECT max(version) FROM migrations").Scan(&version); err != nil {
+		return err
+	}
+	if int(version) > len(files) {
+		return fmt.Errorf("the schema is version %d, this program knows %d: it was written by a newer canyu", version, len(files))
+	}
+	for i := int(version); i < len(files); i++ {
+		script, err := migrations.ReadFile(files[i])
+		if err != nil {
+			return err
+		}
+		for _, statement := range strings.SplitAfter(string(script), ";\n") {
+			statement = strings.TrimSuffix(strings.TrimSpace(statement), ";")
+			if statement == "" {
+				continue
+			}
+			if err := a.patiently(ctx, statement); err != nil {
+				return fmt.Errorf("cannot apply %s: %w", files[i], err)
+			}
+		}
+		if err := a.conn.Exec(ctx, fmt.Sprintf("INSERT INTO migrations (version) SELECT toUInt32(%d)", i+1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patiently repeats a statement a few times: of two servers' sessions that make
+// the same table in the same moment, old releases may refuse one.
+func (a *Archive) patiently(ctx context.Context, statement string) (err error) {
+	for try := range 5 {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+		if err = a.conn.Exec(ctx, statement); err == nil {
+			return nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package clickhousearchive
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	canyu "github.com/canyu/canyu"
+)
+
+// Restate implements canyu.Archive, school by school: ClickHouse reads in blocks
+// of some thousand rows anyway. The groups that the rollups have already stand in
+// the union with zeros, so that one whose facts are gone becomes zero.
+func (a *Archive) Restate(ctx context.Context, activity string, classes []canyu.Class) error {
+	schools := make([]canyu.SchoolCode, 0, len(classes))
+	for _, c := range classes {
+		schools = append(schools, c.School)
+	}
+	slices.Sort(schools)
+	for _, condition := range inSchools(slices.Compact(schools)) {
+		where := " WHERE activity = ? AND " + condition
+		err := a.conn.Exec(ctx, `
+			INSERT INTO rollups (activity, school, grade, class, role, day, participants, submissions, version)
+			SELECT activity, school, grade, class, role, day, sum(p), sum(s), greatest(max(v) + 1, `+fmt.Sprintf("toUInt64(%d)", a.version(0))+`) FROM (
+				SELECT activity, school, grade, class, role, day, toUInt64(1) AS p, toUInt64(0) AS s, toUInt64(0) AS v FROM participants FINAL`+where+`
+				UNION ALL
+				SELECT activity, school, grade, class, role, day, toUInt64(0) AS p, toUInt64(1) AS s, toUInt64(0) AS v FROM submissions FINAL`+where+`
+				UNION ALL
+				SELECT activity, school, grade, class, role, day, toUInt64(0) AS p, toUInt64(0) AS s, version AS v FROM rollups`+where+`)
+			GROUP BY activity, school, grade, class, role, day`, activity, activity, activity)
+		if err != nil {
+			return fmt.Errorf("cannot restate rollups: %w", err)
+		}
+	}
+	return nil
+}
+
+// Rollups implements canyu.Archive.
+func (a *Archive) Rollups(ctx context.Context, activity string, schools []canyu.SchoolCode, from, to canyu.Day) ([]canyu.Rollup, error) {
+	var all []canyu.Rollup
+	for _, condition := range inSchools(schools) {
+		var err error
+		all, err = a.appendRollups(ctx, all, `SELECT school, grade, class, role, toUInt16(day), argMax(participants, version) AS p, argMax(submissions, version) AS s
+			FROM rollups WHERE activity = ? AND toInt64(day) BETWEEN ? AND ? AND `+condition+`
+			GROUP BY school, grade, class, role, day HAVING p > 0 OR s > 0`, activity, int64(from), int64(to))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read rollups: %w", err)
+		}
+	}
+	return all, nil
+}
+
+// Tallies implements canyu.Archive.
+func (a *Archive) Tallies(ctx context.Context, activity string, schools []canyu.SchoolCode) ([]canyu.Rollup, error) {
+	var all []canyu.Rollup
+	for _, condition := range inSchools(schools) {
+		where := " WHERE activity = ? AND " + condition
+		var err error
+		all, err = a.appendRollups(ctx, all, `SELECT school, grade, class, role, toUInt16(day), sum(p), sum(s) FROM (
+				SELECT school, grade, class, role, day, toUInt64(1) AS p, toUInt64(0) AS s FROM participants FINAL`+where+`
+				UNION ALL
+				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(1) AS s FROM submissions FINAL`+where+`)
+			GROUP BY school, grade, class, role, day`, activity, activity)
+		if err != nil {
+			return nil, fmt.Errorf("cannot count facts: %w", err)
+		}
+	}
+	slices.SortFunc(all, func(x, y canyu.Rollup) int {
+		return cmp.Or(x.Class.Compare(y.Class), cmp.Compare(x.Role, y.Role), cmp.Compare(x.Day, y.Day))
+	})
+	return all, nil
+}
+
+func (a *Archive) appendRollups(ctx context.Context, all []canyu.Rollup, query string, args ...any) ([]canyu.Rollup, error) {
+	rows, err := a.conn.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var g groupRow
+		var day uint16
+		var participants, submissions uint64
+		if err := rows.Scan(&g.school, &g.grade, &g.class, &g.role, &day, &participants, &submissions); err != nil {
+			return nil, err
+		}
+		r := canyu.Rollup{Day: canyu.Day(day), Participants: int(participants), Submissions: int(submissions)}
+		r.Class, r.Role = g.get()
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}

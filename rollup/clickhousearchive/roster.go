@@ -1,0 +1,109 @@
+package clickhousearchive
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	canyu "github.com/canyu/canyu"
+)
+
+// Roster implements canyu.Archive. It first asks which imports are published and
+// then reads only those, whose rows do not change any more.
+func (a *Archive) Roster(ctx context.Context) (*canyu.Roster, error) {
+	entries, err := a.rosterEntries(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the roster: %w", err)
+	}
+	r, err := canyu.NewRoster(entries)
+	if err != nil {
+		return nil, fmt.Errorf("the stored roster is damaged: %w", err)
+	}
+	return r, nil
+}
+
+func (a *Archive) rosterEntries(ctx context.Context) ([]canyu.RosterEntry, error) {
+	imports, err := a.imports(ctx)
+	if err != nil || len(imports) == 0 {
+		return nil, err
+	}
+	published := "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(imports), " ", ","), "[]") + ")"
+	rows, err := a.conn.Query(ctx, `SELECT region, school, name, grade, class, enrolled FROM roster
+		WHERE (school, import) IN (SELECT school, max(import) FROM roster WHERE import IN `+published+` GROUP BY school)
+		ORDER BY school, grade, class`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var entries []canyu.RosterEntry
+	for rows.Next() {
+		var e canyu.RosterEntry
+		var region uint32
+		var school uint64
+		var enrolled uint16
+		if err := rows.Scan(&region, &school, &e.Name, &e.Grade, &e.Class, &enrolled); err != nil {
+			return nil, err
+		}
+		e.Region, e.School, e.Enrolled = canyu.Region(region), canyu.SchoolCode(school), int(enrolled)
+		entries = append(entries, e)
+	}
+	return entries, rows.Err()
+}
+
+func (a *Archive) imports(ctx context.Context) (imports []uint64, err error) {
+	rows, err := a.conn.Query(ctx, "SELECT DISTINCT import FROM roster_imports ORDER BY import")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var i uint64
+		if err := rows.Scan(&i); err != nil {
+			return nil, err
+		}
+		imports = append(imports, i)
+	}
+	return imports, rows.Err()
+}
+
+// ImportRoster implements canyu.Archive.
+func (a *Archive) ImportRoster(ctx context.Context, r *canyu.Roster) error {
+	entries := r.Entries()
+	if len(entries) == 0 {
+		return nil
+	}
+	err := func() error {
+		imports, err := a.imports(ctx)
+		if err != nil {
+			return err
+		}
+		number := a.uniqueVersion(slices.Max(append(imports, 0)))
+		for chunk := range slices.Chunk(entries, rowsPerInsert) {
+			if err := a.insertRoster(ctx, number, chunk); err != nil {
+				return err
+			}
+		}
+		return a.insert(ctx, "roster_imports", "import", []uint64{number})
+	}()
+	if err != nil {
+		return fmt.Errorf("cannot import the roster: %w", err)
+	}
+	return nil
+}
+
+func (a *Archive) insertRoster(ctx context.Context, number uint64, entries []canyu.RosterEntry) error {
+	var (
+		school, imports []uint64
+		region          []uint32
+		name            []string
+		grade           []uint8
+		class, enrolled []uint16
+	)
+	for _, e := range entries {
+		school, imports, region = append(school, uint64(e.School)), append(imports, number), append(region, uint32(e.Region))
+		name, grade = append(name, e.Name), append(grade, e.Grade)
+		class, enrolled = append(class, e.Class), append(enrolled, uint16(e.Enrolled))
+	}
+	return a.insert(ctx, "roster", "school, import, region, name, grade, class, enrolled", school, imports, region, name, grade, class, enrolled)
+}
