@@ -30,11 +30,12 @@ type BenchCmd struct {
 	Rounds      int           `help:"How often each row is measured." default:"3"`
 	Round       time.Duration `help:"How long each time." default:"6s"`
 	Warmup      time.Duration `help:"How long each server is loaded before that." default:"2s"`
+	Patience    time.Duration `help:"How long to wait at most, before each round, for the machine to have little to do." default:"30s"`
 	Connections int           `help:"How many connections." default:"256"`
-	Schools     int           `help:"Schools of 3,000 pupils in the roster; 0 is as many as the rounds can use up." default:"0"`
+	Schools     int           `help:"Schools of 3,000 pupils in the roster; 0 is as many as the rounds can use up."`
 	Redis       string        `help:"URL of the Redis; without one, redis-server is started." env:"CANYU_TEST_REDIS"`
 	Clickhouse  string        `help:"DSN of the ClickHouse for the redis row." env:"CANYU_TEST_CLICKHOUSE"`
-	Pool        int           `help:"Connections of the percommand row to Redis; 0 is go-redis' default." default:"0"`
+	Pool        int           `help:"Connections of the percommand row to Redis; 0 is go-redis' default."`
 	Dir         string        `help:"Where the servers keep their data: a real disk, or fsync costs nothing. It is removed at the end." type:"existingdir"`
 	Program     string        `help:"The canyu that is measured; this one if empty." type:"existingfile"`
 	JSON        bool          `help:"Print the table as JSON."`
@@ -244,7 +245,9 @@ key_file: %q
 
 func (b *bench) command(ctx context.Context, args ...string) error {
 	fmt.Fprintf(b.log, "$ %s\n", commandLine(args))
-	if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env = environment()
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot run %s: %w\n%s", strings.Join(args[1:], " "), err, out)
 	}
 	return nil
@@ -260,7 +263,7 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 	if round == 0 {
 		d = b.Warmup
 	}
-	busy := settle(ctx, 30*time.Second)
+	busy := settle(ctx, b.Patience)
 	server0, err0 := cpu(row.cmd.Process.Pid)
 	client0, err1 := cpu(os.Getpid())
 	res, err := Run(ctx, Options{
@@ -274,7 +277,7 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 		return ctx.Err()
 	}
 	client1, err2 := cpu(os.Getpid())
-	settle(ctx, 30*time.Second) // what the server does afterwards for these requests is part of their price
+	settle(ctx, b.Patience) // what the server does afterwards for these requests is part of their price
 	server1, err3 := cpu(row.cmd.Process.Pid)
 	if err := errors.Join(err0, err1, err2, err3); err != nil {
 		return err

@@ -40,6 +40,7 @@ func startServer(ctx context.Context, out io.Writer, dir, name, addr string, arg
 		return nil, err
 	}
 	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.Env = environment()
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
@@ -53,6 +54,12 @@ func startServer(ctx context.Context, out io.Writer, dir, name, addr string, arg
 		return nil, fmt.Errorf("%s did not become ready: %w\n%s", name, err, s.lastLines())
 	}
 	return s, nil
+}
+
+// environment is this process' without settings of canyu's: a row is what its
+// command line and its configuration say.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "CANYU_") })
 }
 
 // commandLine is args as they can be pasted into a shell.

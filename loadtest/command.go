@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -35,17 +33,17 @@ type RunCmd struct {
 	RosterFile  string `name:"roster" help:"The roster (CSV, UTF-8) that the server has imported; otherwise a made-up one as canyu loadtest roster writes it." type:"existingfile"`
 	Synthetic   `embed:""`
 
-	Rate  float64       `help:"Requests per second at a constant rate; 0 is as fast as possible." default:"0" xor:"schedule"`
-	Bell  float64       `help:"Lesson bell: rise to this many requests per second, hold, decay." default:"0" xor:"schedule"`
+	Rate  float64       `help:"Requests per second at a constant rate; 0 is as fast as possible." xor:"schedule"`
+	Bell  float64       `help:"Lesson bell: rise to this many requests per second, hold, decay." xor:"schedule"`
 	Rise  time.Duration `help:"Of the bell." default:"5s"`
 	Hold  time.Duration `help:"Of the bell." default:"10s"`
 	Decay time.Duration `help:"Of the bell." default:"20s"`
 
 	Duration    time.Duration `help:"How long; a bell ends by itself." default:"10s"`
-	Count       int64         `help:"How many requests at most; 0 is no limit." default:"0"`
-	First       int64         `help:"Begin at this request of the source: --first of a second run is the first's next." default:"0"`
+	Count       int64         `help:"How many requests at most; 0 is no limit."`
+	First       int64         `help:"Begin at this request of the source: --first of a second run is the first's next."`
 	Seed        uint64        `help:"Of the order of the pupils: the same seed makes the same requests." default:"1"`
-	Repeats     float64       `help:"Share of requests that come from somebody who has taken part already." default:"0"`
+	Repeats     float64       `help:"Share of requests that come from somebody who has taken part already."`
 	Connections int           `help:"How many connections." default:"256"`
 	Timeout     time.Duration `help:"Of one request." default:"10s"`
 	Reconcile   bool          `help:"Compare with the server's counts at the end." default:"true" negatable:""`
@@ -91,15 +89,13 @@ func (c *RunCmd) Run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	// Ctrl-C ends the load, not the reconciliation.
-	load, stop := signal.NotifyContext(ctx, os.Interrupt)
-	res, err := Run(load, o)
-	stop()
+	res, err := Run(ctx, o)
 	end()
 	if err != nil {
 		return err
 	}
 	if c.Reconcile {
+		// Ctrl-C ends the load, not the reconciliation.
 		after, err := FetchCounts(context.WithoutCancel(ctx), target, c.Activity, roster.Schools(0))
 		if err != nil {
 			return err
@@ -166,7 +162,7 @@ type PerCommandCmd struct {
 	Listen    string `help:"Address." default:"127.0.0.1:8090"`
 	Redis     string `help:"URL of the Redis." default:"redis://127.0.0.1:6379/0"`
 	Prefix    string `help:"Of all keys." default:"baseline"`
-	Pool      int    `help:"Connections to Redis; 0 is go-redis' default." default:"0"`
+	Pool      int    `help:"Connections to Redis; 0 is go-redis' default."`
 	Pipelined bool   `help:"Send a request's last three commands in one round trip."`
 }
 
@@ -189,8 +185,6 @@ func (c *PerCommandCmd) Run(ctx context.Context) error {
 }
 
 func serveBaseline(ctx context.Context, addr string, h fasthttp.RequestHandler) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	ln, err := net.Listen("tcp4", addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)

@@ -47,7 +47,7 @@ type SourceOptions struct {
 
 // NewSource makes the source of all pupils of the roster.
 func NewSource(r *canyu.Roster, o SourceOptions) (*Source, error) {
-	if o.Repeats < 0 || o.Repeats >= 1 {
+	if !(o.Repeats >= 0 && o.Repeats < 1) { // NaN neither
 		return nil, fmt.Errorf("repeats %g: want a share of at least 0 and below 1", o.Repeats)
 	}
 	s := &Source{seed: mix(o.Seed ^ 0x63616e7975), repeats: o.Repeats}

@@ -1,0 +1,130 @@
+package loadtest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/canyu/canyu/loadtest"
+)
+
+// canyuCommand runs "canyu loadtest …" as cmd/canyu does.
+func canyuCommand(ctx context.Context, out io.Writer, args ...string) error {
+	var c struct {
+		Loadtest loadtest.Command `cmd:""`
+	}
+	p, err := kong.New(&c, kong.Name("canyu"), kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(out, (*io.Writer)(nil)))
+	if err != nil {
+		return err
+	}
+	k, err := p.Parse(args)
+	if err != nil {
+		return err
+	}
+	return k.Run()
+}
+
+// The test program is also the canyu whose servers the bench starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "loadtest" {
+		if err := canyuCommand(context.Background(), os.Stdout, os.Args[1:]...); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestCommandLoadsAndReconciles(t *testing.T) {
+	t.Parallel()
+	url := listen(t, newCounter(func(body) int { return 1 }).handle)
+	var out bytes.Buffer
+	args := []string{"loadtest", "--target", url, "--activity", "qingming-2017", "--schools", "3", "--connections", "10", "--quiet"}
+	if err := canyuCommand(t.Context(), &out, append(args, "--count", "1000", "--rate", "5000")...); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "1000 acknowledged, 1000 counted") || !strings.Contains(out.String(), "no difference") {
+		t.Errorf("said %s", out.String())
+	}
+
+	// The same pupils again are repeats; JSON says so.
+	out.Reset()
+	if err := canyuCommand(t.Context(), &out, append(args, "--count", "1200", "--json")...); err != nil {
+		t.Fatal(err)
+	}
+	var res loadtest.Result
+	if err := json.Unmarshal(out.Bytes(), &res); err != nil {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	if res.Outcomes[loadtest.Counted] != 200 || res.Outcomes[loadtest.Repeat] != 1000 || res.Reconciliation.Counted != 200 {
+		t.Errorf("said %s", out.String())
+	}
+}
+
+func TestCommandFailsOnADifference(t *testing.T) {
+	t.Parallel()
+	first := true
+	url := listen(t, newCounter(func(body) int {
+		if first {
+			first = false
+			return 0
+		}
+		return 1
+	}).handle)
+	var out bytes.Buffer
+	err := canyuCommand(t.Context(), &out, "loadtest", "run", "--target", url, "--activity", "qingming-2017", "--schools", "1", "--count", "100", "--quiet")
+	if !errors.Is(err, loadtest.ErrDifference) || !strings.Contains(out.String(), "1 DIFFER") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
+func TestCommandTakesTheServersRoster(t *testing.T) {
+	t.Parallel()
+	var file bytes.Buffer
+	if err := canyuCommand(t.Context(), &file, "loadtest", "roster", "--schools", "2", "--enrolled", "7"); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "roster.csv")
+	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	url := listen(t, newCounter(func(body) int { return 1 }).handle)
+	var out bytes.Buffer
+	if err := canyuCommand(t.Context(), &out, "loadtest", "--target", url, "--activity", "qingming-2017", "--roster", path, "--duration", "1m", "--quiet"); err != nil {
+		t.Fatal(err)
+	}
+	if want := "840 acknowledged, 840 counted"; !strings.Contains(out.String(), want) {
+		t.Errorf("said %s; want %s and an end when the roster is used up", out.String(), want)
+	}
+	err := canyuCommand(t.Context(), &out, "loadtest", "--target", "http://192.0.2.1", "--activity", "x")
+	if !errors.Is(err, loadtest.ErrRemote) {
+		t.Errorf("another machine: %v", err)
+	}
+}
+
+func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	err := canyuCommand(t.Context(), &out, "loadtest", "bench", "--rows", "bare", "--rounds", "2", "--round", "200ms", "--warmup", "50ms",
+		"--connections", "8", "--patience", "0s", "--dir", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "| bare") || !strings.Contains(out.String(), "1.00 (1.00–1.00)") {
+		t.Errorf("said %s", out.String())
+	}
+	err = canyuCommand(t.Context(), &out, "loadtest", "bench", "--rows", "nonsense", "--dir", t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("row nonsense: %v", err)
+	}
+}
