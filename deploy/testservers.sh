@@ -116,7 +116,7 @@ finish() {
     kill -KILL "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
   done
-  if [[ $status -eq 0 ]]; then rm -rf "$dir"; else echo "testservers: data and logs are kept in $dir" >&2; fi
+  if [[ $status -eq 0 ]]; then rm -rf "$dir"; elif ! rmdir "$dir" 2>/dev/null; then echo "testservers: data and logs are kept in $dir" >&2; fi
   exit "$status"
 }
 
