@@ -15,7 +15,7 @@ import (
 // Numbers are numbers, what people wrote is text whatever it begins with, and the
 // same report gives the same bytes.
 func (r *Report) Workbook(w io.Writer, lang string) error {
-	f := excelize.NewFile()
+	f := excelize.NewFile().SetZipWriter(newOrderedZip)
 	defer f.Close()
 	b := &workbook{File: f, r: r, s: language(lang, r.activity)}
 	for _, step := range []func() error{b.begin, b.summary, b.schools, b.classes, b.days, b.messages} {
