@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // Open opens the archive of one place; each call is a process of its own.

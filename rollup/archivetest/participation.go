@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 func testStore(t *testing.T, open Open) {

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 func testRestate(t *testing.T, open Open) {

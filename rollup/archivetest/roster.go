@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 func roster(t *testing.T, entries ...canyu.RosterEntry) *canyu.Roster {

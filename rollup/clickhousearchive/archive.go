@@ -26,7 +26,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // Archive is a canyu.Archive in one ClickHouse database.
@@ -59,6 +59,8 @@ func Open(ctx context.Context, dsn string) (*Archive, error) {
 	return a, nil
 }
 
+const unknownDatabase = 81 // ClickHouse's error code
+
 func connect(ctx context.Context, opts *clickhouse.Options) (driver.Conn, error) {
 	conn, err := clickhouse.Open(opts)
 	if err != nil {
@@ -68,7 +70,7 @@ func connect(ctx context.Context, opts *clickhouse.Options) (driver.Conn, error)
 		return conn, nil
 	}
 	var exception *clickhouse.Exception
-	if !errors.As(err, &exception) && !strings.Contains(err.Error(), "UNKNOWN_DATABASE") && !strings.Contains(err.Error(), "Code: 81") {
+	if !errors.As(err, &exception) || exception.Code != unknownDatabase {
 		return nil, errors.Join(err, conn.Close())
 	}
 	if err := errors.Join(conn.Close(), create(ctx, *opts)); err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/rollup/archivetest"
 	"github.com/canyu/canyu/rollup/clickhousearchive"
 )

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // Rows of one INSERT: a block that becomes one part.

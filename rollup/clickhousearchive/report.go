@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // Freeze implements canyu.Archive.

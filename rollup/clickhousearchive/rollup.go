@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // Restate implements canyu.Archive, school by school: ClickHouse reads in blocks

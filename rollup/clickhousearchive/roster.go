@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // Roster implements canyu.Archive. It first asks which imports are published and

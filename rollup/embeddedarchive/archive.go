@@ -21,7 +21,7 @@ import (
 	"sync"
 	"time"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/rollup/archivetest"
 	"github.com/canyu/canyu/rollup/embeddedarchive"
 )

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/rollup/embeddedarchive"
 )
 

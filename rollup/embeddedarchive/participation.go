@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // group is a class of an activity in one role.

@@ -7,7 +7,7 @@ import (
 	"iter"
 	"time"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 type querier interface {

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 const frozenColumns = `activity, region, day, revision, as_of, body`

@@ -8,7 +8,7 @@ import (
 	"iter"
 	"slices"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // Other writers get their turn between so many classes.

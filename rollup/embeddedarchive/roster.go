@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
-	canyu "github.com/canyu/canyu"
+	"github.com/canyu/canyu"
 )
 
 // Roster implements canyu.Archive.

@@ -1,0 +1,72 @@
+package rollup
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+const claimFor = 30 * time.Second
+
+// duty is a claim that is kept while there is work under it.
+type duty struct {
+	ledger       canyu.Ledger
+	name, holder string
+	held         bool
+}
+
+// do does the work while nobody else does it, or returns errBusy. The claim is
+// renewed meanwhile; the context of the work ends if it is lost.
+func (d *duty) do(ctx context.Context, work func(context.Context) error) error {
+	held, err := d.ledger.Claim(ctx, d.name, d.holder, claimFor)
+	if err != nil {
+		return err
+	}
+	if d.held = held; !held {
+		return errBusy
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var renewing sync.WaitGroup
+	renewing.Go(func() { d.renew(ctx, cancel) })
+	err = work(ctx)
+	cause := context.Cause(ctx)
+	cancel(nil)
+	renewing.Wait()
+	if err != nil && cause != nil {
+		err = fmt.Errorf("%w (%w)", cause, err)
+	}
+	return err
+}
+
+func (d *duty) renew(ctx context.Context, cancel context.CancelCauseFunc) {
+	until := time.Now().Add(claimFor)
+	ticker := time.NewTicker(claimFor / 6)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		began := time.Now()
+		held, err := d.ledger.Claim(ctx, d.name, d.holder, claimFor)
+		switch {
+		case err == nil && held:
+			until = began.Add(claimFor)
+		case err == nil, time.Now().After(until.Add(-claimFor / 3)):
+			cancel(errBusy)
+			return
+		}
+	}
+}
+
+func (d *duty) release(ctx context.Context) error {
+	if !d.held {
+		return nil
+	}
+	d.held = false
+	return d.ledger.Release(ctx, d.name, d.holder)
+}

@@ -1,0 +1,182 @@
+package rollup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+const (
+	idle    = 200 * time.Millisecond // between looks at an empty log
+	pace    = time.Second            // after a store that left nothing waiting: fewer, larger ones
+	longest = 30 * time.Second       // between two tries of what fails
+	grace   = 10 * time.Second       // for the last step, after Run was told to end
+)
+
+// Worker brings the archives of its activities up to their ledgers. Several
+// processes may run one: each activity is done by one of them at a time.
+type Worker struct {
+	Ledger     canyu.Ledger
+	Archive    canyu.Archive
+	Activities []*canyu.Activity
+	Holder     string // names this process in claims, for whoever looks at them
+	Log        *slog.Logger
+	Now        func() time.Time // nil: time.Now
+
+	mu     sync.Mutex
+	status map[string]Status
+}
+
+// Status is how far the worker is with one activity, since it was made.
+type Status struct {
+	Activity       string
+	Done           time.Time     // when it last left nothing behind: stored, restated, acknowledged
+	Newest         time.Time     // the newest participation that is in the archive
+	Lag            time.Duration // age of the oldest participation read that no rollup has yet; 0 when there is none
+	Stores         int           // calls of Store
+	Participations int           // in those calls, repeated ones too
+	Errors         int
+	LastError      string // "" after a success
+}
+
+// Status is the state of every activity, in their order.
+func (w *Worker) Status() []Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make([]Status, len(w.Activities))
+	for i, a := range w.Activities {
+		all[i] = w.status[a.ID]
+		all[i].Activity = a.ID
+	}
+	return all
+}
+
+func (w *Worker) note(activity string, change func(*Status)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.status == nil {
+		w.status = make(map[string]Status)
+	}
+	s := w.status[activity]
+	change(&s)
+	w.status[activity] = s
+}
+
+func (w *Worker) now() time.Time {
+	if w.Now != nil {
+		return w.Now()
+	}
+	return time.Now()
+}
+
+func (w *Worker) log() *slog.Logger { return cmp.Or(w.Log, slog.Default()) }
+
+// Run works until ctx ends, then carries what is left of the log into the archive
+// if that is quick, and returns nil. Errors are logged and tried again: they
+// concern one activity and end nothing.
+func (w *Worker) Run(ctx context.Context) error {
+	var activities sync.WaitGroup
+	for _, a := range w.Activities {
+		activities.Go(func() { w.run(ctx, a.ID) })
+	}
+	activities.Wait()
+	return nil
+}
+
+func (w *Worker) run(ctx context.Context, activity string) {
+	// A step that has begun is finished after ctx has ended, within the grace.
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })()
+
+	s := w.shipment(activity)
+	defer func() { s.release(working) }()
+	failures := 0
+	for ctx.Err() == nil {
+		n, more, err := s.step(working, false)
+		wait := idle
+		switch {
+		case err != nil:
+			failures++
+			wait = backoff(failures)
+			w.log().Warn("cannot carry participations into the archive; trying again", "activity", activity, "wait", wait, "error", err)
+		case more:
+			wait = 0
+		case n > 0:
+			wait = pace
+		}
+		if err == nil && failures > 0 {
+			w.log().Info("participations reach the archive again", "activity", activity)
+			failures = 0
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	for until := w.now().Add(grace / 2); ; {
+		_, more, err := s.step(working, true)
+		if err != nil && !errors.Is(err, errBusy) {
+			w.log().Warn("the last participations stay in the ledger until the next start", "activity", activity, "error", err)
+		}
+		if err != nil || !more || w.now().After(until) {
+			return
+		}
+	}
+}
+
+// backoff doubles from the idle time, and differs a little each time so that many
+// workers do not come back at once.
+func backoff(failures int) time.Duration {
+	d := min(longest, idle<<min(failures, 10))
+	return d/2 + rand.N(d/2)
+}
+
+// Drain carries everything that is in the logs now into the archive: stored,
+// restated and acknowledged when it returns nil. Where another process is at it,
+// it waits for that one.
+func (w *Worker) Drain(ctx context.Context) error {
+	for _, a := range w.Activities {
+		s := w.shipment(a.ID)
+		err := s.drain(ctx)
+		s.release(context.WithoutCancel(ctx))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shipment) drain(ctx context.Context) error {
+	var before map[string]bool // what was in the log when somebody else was found at it
+	for {
+		_, more, err := s.step(ctx, true)
+		switch {
+		case err == nil && !more:
+			return nil
+		case err == nil:
+			continue
+		case !errors.Is(err, errBusy):
+			return err
+		}
+		if before == nil {
+			if before, err = s.waiting(ctx); err != nil {
+				return err
+			}
+		}
+		if gone, err := s.gone(ctx, before); err != nil || gone {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(idle):
+		}
+	}
+}
