@@ -46,12 +46,13 @@ deps: ## installs what the tests need and this machine lacks (Debian, root or su
 bench: ## requests per second of every engine, side by side, beside a bare server
 	deploy/testservers.sh go run ./cmd/canyu loadtest bench $(ARGS)
 
-.PHONY: fuzz
+.PHONY: fuzz fuzz-each
 fuzz: ## each fuzz test for FUZZTIME (1m)
-	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
-	  for name in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' "$$file" | cut -d' ' -f2); do \
-	    deploy/testservers.sh go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"; \
-	  done; \
+	deploy/testservers.sh $(MAKE) --no-print-directory fuzz-each
+
+fuzz-each:
+	@grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' . | sort | sed 's/:func / /' | while read -r file name; do \
+	  (set -x; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")"); \
 	done
 
 .PHONY: clean
