@@ -16,3 +16,8 @@ func Compute(a *canyu.Activity, c *Calendar, roster *canyu.Roster, rollups []can
 	}
 	return r, err
 }
+
+// ChartWords are all texts that a chart may have.
+func ChartWords() []string {
+	return append(append([]string{"0123456789,-−"}, dictionary["chart.new"]...), dictionary["chart.total"]...)
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/reports"
+	"github.com/golang/freetype/truetype"
 	"github.com/xuri/excelize/v2"
 )
 
@@ -333,6 +334,26 @@ func TestReportWrite(t *testing.T) {
 	for _, name := range []string{"report.json", "report.html", "report.txt", "report.xlsx"} {
 		if info, err := os.Stat(dir + "/" + name); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// The chart's font holds only what the chart says.
+func TestChartWords(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile("font/trend.ttf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	font, err := truetype.Parse(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range reports.ChartWords() {
+		for _, r := range text {
+			if font.Index(r) == 0 {
+				t.Errorf("the font has no %c of %q: see font/README.md", r, text)
+			}
 		}
 	}
 }

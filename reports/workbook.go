@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/canyu/canyu"
 	"github.com/xuri/excelize/v2"
@@ -258,7 +259,7 @@ func (b *workbook) stream(sheet string, heads []string, widths []float64, rows f
 		return err
 	}
 	for i := range heads {
-		width := 13.0
+		width := max(13, 2.2*float64(utf8.RuneCountInString(heads[i]))+2) // with room for the filter's arrow
 		if i < len(widths) {
 			width = widths[i]
 		}
@@ -310,47 +311,4 @@ func anys[T any](list []T) []any {
 		out[i] = v
 	}
 	return out
-}
-
-// days is small and has the chart, so it is not streamed.
-func (b *workbook) days() error {
-	s, sheet := b.s, b.s.say("days")
-	roles := b.r.activity.Roles
-	heads := []any{s.say("day"), s.say("chart.new"), s.say("chart.total")}
-	for _, role := range roles {
-		if role != canyu.Student {
-			heads = append(heads, s.say("new", s.role(role)))
-		}
-	}
-	heads = append(heads, s.say("submissions"))
-	rows := [][]any{heads}
-	total := 0
-	for _, d := range b.r.Days {
-		total += d.Student
-		row := []any{d.Day, d.Student, total}
-		for _, role := range roles {
-			if role != canyu.Student {
-				row = append(row, *d.at(role))
-			}
-		}
-		rows = append(rows, append(row, d.Submissions))
-	}
-	for i, row := range rows {
-		for j, v := range row {
-			if err := b.set(sheet, j+1, i+1, v, i == 0); err != nil {
-				return err
-			}
-		}
-	}
-	if err := b.SetColWidth(sheet, "A", "H", 14); err != nil {
-		return err
-	}
-	if err := b.SetPanes(sheet, &excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
-		return err
-	}
-	corner, err := excelize.CoordinatesToCellName(len(heads), max(2, len(rows)))
-	if err != nil {
-		return err
-	}
-	return b.AutoFilter(sheet, "A1:"+corner, nil)
 }

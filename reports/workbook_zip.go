@@ -7,13 +7,15 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/xuri/excelize/v2"
 )
 
-// orderedZip writes the parts of a workbook in the order of their names: excelize
-// writes them as a map gives them, and a report must have one form only.
+// orderedZip writes the parts of a workbook in the order of their names, and the
+// list of them too: excelize writes both as a map gives them, and a report must
+// have one form only.
 type orderedZip struct {
 	to    io.Writer
 	parts map[string]*bytes.Buffer
@@ -38,9 +40,26 @@ func (z *orderedZip) Close() error {
 		if err != nil {
 			return err
 		}
-		if _, err := z.parts[name].WriteTo(part); err != nil {
+		content := z.parts[name].Bytes()
+		if name == "[Content_Types].xml" {
+			content = sortContentTypes(content)
+		}
+		if _, err := part.Write(content); err != nil {
 			return err
 		}
 	}
 	return out.Close()
+}
+
+var contentType = regexp.MustCompile(`<(Default|Override) [^>]*></(Default|Override)>`)
+
+func sortContentTypes(list []byte) []byte {
+	found := contentType.FindAll(list, -1)
+	if len(found) == 0 {
+		return list
+	}
+	end := bytes.Index(list, found[0])
+	rest := contentType.ReplaceAll(list[end:], nil)
+	slices.SortFunc(found, bytes.Compare)
+	return slices.Concat(list[:end], bytes.Join(found, nil), rest)
 }

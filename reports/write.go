@@ -3,6 +3,7 @@ package reports
 import (
 	"context"
 	_ "embed"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,7 +69,11 @@ func (r *Report) JSON(w io.Writer) error {
 
 // HTML writes the report as one page without anything to load.
 func (r *Report) HTML(w io.Writer, lang string) error {
-	return r.html(w, lang, "")
+	chart, err := r.chart(lang)
+	if err != nil || chart == nil {
+		return errors.Join(err, r.html(w, lang, ""))
+	}
+	return r.html(w, lang, template.URL("data:image/png;base64,"+base64.StdEncoding.EncodeToString(chart)))
 }
 
 func (r *Report) html(w io.Writer, lang string, chart template.URL) error {
