@@ -43,7 +43,8 @@ type decoder struct {
 	json  *jsontext.Decoder
 	buf   bytes.Buffer
 	items []decoded
-	array bool // the body was an array, also of one
+	array bool   // the body was an array, also of one
+	last  string // field whose value is or was read
 
 	replay bool // "at" and "refused" are known fields
 }
@@ -57,20 +58,20 @@ var decoders = sync.Pool{New: func() any {
 func (d *decoder) decode(body []byte) error {
 	d.buf = *bytes.NewBuffer(body) // parsed in place, not copied
 	d.json.Reset(&d.buf)
-	d.items, d.array = d.items[:0], false
+	d.items, d.array, d.last = d.items[:0], false, ""
 	switch d.json.PeekKind() {
 	case '{':
 		if err := d.object(); err != nil {
-			return malformed(err)
+			return d.malformed(err)
 		}
 	case '[':
 		d.array = true
 		if err := d.objects(); err != nil {
-			return malformed(err)
+			return d.malformed(err)
 		}
 	default:
 		if _, err := d.json.ReadToken(); err != nil {
-			return malformed(err)
+			return d.malformed(err)
 		}
 		return malformedError{"want a submission, or an array of them"}
 	}
@@ -80,7 +81,7 @@ func (d *decoder) decode(body []byte) error {
 	return nil
 }
 
-func malformed(err error) error {
+func (d *decoder) malformed(err error) error {
 	var syntax *jsontext.SyntacticError
 	switch {
 	case errors.Is(err, errTooMany), errors.As(err, new(malformedError)):
@@ -90,7 +91,11 @@ func malformed(err error) error {
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
 		return malformedError{fmt.Sprintf("%s is given twice", syntax.JSONPointer.LastToken())}
 	case errors.As(err, &syntax):
-		return malformedError{fmt.Sprintf("no JSON from byte %d on, at %q: %v", syntax.ByteOffset, syntax.JSONPointer, syntax.Err)}
+		where := ""
+		if d.last != "" {
+			where = ", in or behind " + shorten(d.last)
+		}
+		return malformedError{fmt.Sprintf("no JSON from byte %d on%s: %v", syntax.ByteOffset, where, syntax.Err)}
 	}
 	return malformedError{err.Error()}
 }
@@ -135,6 +140,7 @@ func (d *decoder) object() error {
 		if err != nil {
 			return err
 		}
+		d.last = field
 		if err := d.field(item, field); err != nil {
 			return err
 		}

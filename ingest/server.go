@@ -284,6 +284,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	var network *net.OpError
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		drain(ctx.Conn())
 		newProblem(413, "too_large", "The body is too large", fmt.Sprintf("body: want at most %d bytes", MaxBody)).write(ctx)
 	case errors.As(err, &tooLarge):
 		newProblem(431, "header_too_large", "The header is too large", "header: want less than 8 KiB").write(ctx)
@@ -293,6 +294,23 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 		newProblem(400, "malformed", "No HTTP request", "the request cannot be read").write(ctx)
 	}
 	ctx.SetConnectionClose()
+}
+
+// drain reads what a client is still sending, for a moment: closing a connection
+// with something unread resets it, and the client would never see why.
+func drain(c net.Conn) {
+	const most, patience, silence = 32 << 20, 5 * time.Second, 200 * time.Millisecond
+	buf := make([]byte, 32<<10)
+	for read, end := 0, time.Now().Add(patience); read < most && time.Now().Before(end); {
+		if c.SetReadDeadline(time.Now().Add(silence)) != nil {
+			return
+		}
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		read += n
+	}
 }
 
 // ready is 200 when participations are counted, else it says what is missing.

@@ -156,12 +156,14 @@ func (s *settings) check() (errs []error) {
 	return errs
 }
 
-// redacted keeps a password in a URL out of its error.
+// redacted keeps the password of a URL out of an error about it.
 func redacted(raw string, err error) error {
-	if u, parseErr := url.Parse(raw); parseErr == nil && u.User != nil {
-		if p, ok := u.User.Password(); ok && p != "" {
-			return errors.New(strings.ReplaceAll(err.Error(), p, "…"))
-		}
+	u, parseErr := url.Parse(raw)
+	if parseErr != nil {
+		return errors.New("the URL cannot be read") // nor can its password be found
+	}
+	if p, ok := u.User.Password(); ok && p != "" {
+		return errors.New(strings.ReplaceAll(err.Error(), p, "…"))
 	}
 	return err
 }

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func todayInShanghai() string { return time.Now().In(time.FixedZone("", 8*3600)).Format(time.DateOnly) }
+
+// check tells every mistake at once, each with its path.
+func TestCheckTellsEveryMistake(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "canyu.yaml")
+	text := `
+listen: 8080
+data: ""
+redis: redis://:secret-word@127.0.0.1:x/0
+run: [ingest, dance]
+colour: red
+smtp: {url: "smtp://h", port: 25}
+activities:
+  - id: Qing Ming
+    title: {zh-Hans: 网上祭英烈, fr: X}
+    timezone: Asia/Nowhere
+    first_day: 2017-04-07
+    last_day: 2017-04-01
+    steps: [bow, bow]
+    required_grades: [3, 13, many]
+    roles: [student, pupil]
+    identify: face
+    names: keep
+    report: {at: "25:00", days: sundays, recipients: {341802: [nobody], 99: [a@example.org]}}
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := run(t.Context(), []string{"check", "--config", path}, new(syncBuffer), new(syncBuffer))
+	if err == nil {
+		t.Fatal("a configuration of mistakes is fine")
+	}
+	for _, want := range []string{
+		"listen", "data: missing", "redis and clickhouse", "redis:", `run: "dance"`, "colour: unknown key", "smtp.port: unknown key", "smtp.from: missing",
+		"activities[0].id", `title: language "fr"`, "timezone", "last_day", `steps: "bow" is listed twice`, "required_grades: 13",
+		"required_grades[2]: want a whole number", `role "pupil"`, `identify "face"`, `names "keep"`, "report.at", `report.days "sundays"`,
+		`"nobody"`, `region "99"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing is said of %s in\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "secret-word") {
+		t.Error("a password is told")
+	}
+}
+
+// A flag wins over the environment, that over the file, that over the default.
+func TestSettingsOrder(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "canyu.yaml")
+	if err := os.WriteFile(path, []byte("listen: 127.0.0.1:1\ndata: file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	read := func(f Flags) *settings {
+		t.Helper()
+		s, err := f.settings()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	t.Chdir(dir)
+	if s := read(Flags{}); s.Listen != "127.0.0.1:1" || s.Data != "file" || len(s.Run) != 3 {
+		t.Errorf("canyu.yaml in the folder: %+v", s)
+	}
+	if s := read(Flags{Config: path, Data: "flag"}); s.Data != "flag" || s.Listen != "127.0.0.1:1" {
+		t.Errorf("a flag: %+v", s)
+	}
+	t.Setenv("CANYU_DATA", "environment")
+	out := new(syncBuffer)
+	if err := run(t.Context(), []string{"verify", "--config", path}, out, out); err == nil || !strings.Contains(err.Error(), "no activity") {
+		t.Errorf("no activity: %v", err)
+	}
+	if _, err := os.Stat("environment"); err == nil {
+		t.Error("a command that cannot run has made its folder")
+	}
+}
+
+// What a beginner types.
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args []string
+		ok   bool
+		want string
+	}{
+		{nil, true, "Commands:"},
+		{[]string{"help"}, true, "report send"},
+		{[]string{"--help"}, true, "Commands:"},
+		{[]string{"serve", "--help"}, true, "--redis"},
+		{[]string{"version"}, true, "canyu "},
+		{[]string{"dance"}, false, ""},
+		{[]string{"replay", "no-such-file"}, false, ""},
+		{[]string{"serve", "--config", "no-such-file"}, false, ""},
+	} {
+		out := new(syncBuffer)
+		err := run(t.Context(), c.args, out, out)
+		if (err == nil) != c.ok || !strings.Contains(out.String(), c.want) {
+			t.Errorf("canyu %s: %v\n%s", strings.Join(c.args, " "), err, out.String())
+		}
+	}
+}
