@@ -162,7 +162,7 @@ type PerCommandCmd struct {
 	Listen    string `help:"Address." default:"127.0.0.1:8090"`
 	Redis     string `help:"URL of the Redis." default:"redis://127.0.0.1:6379/0"`
 	Prefix    string `help:"Of all keys." default:"baseline"`
-	Pool      int    `help:"Connections to Redis; 0 is go-redis' default."`
+	Pool      int    `help:"Connections to Redis. 64 was the fastest of 20 (what go-redis would take), 64 and 256." default:"64"`
 	Pipelined bool   `help:"Send a request's last three commands in one round trip."`
 }
 
