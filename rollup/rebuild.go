@@ -36,12 +36,11 @@ func Rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fin
 }
 
 func rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fingerprint string, progress func(int)) error {
-	intention := activity + "/rebuild" // no activity: their ids have no slash
 	remembered, err := a.Epoch(ctx, activity)
 	if err != nil {
 		return err
 	}
-	intended, err := a.Epoch(ctx, intention)
+	intended, err := a.Epoch(ctx, intention(activity))
 	if err != nil {
 		return err
 	}
@@ -53,12 +52,12 @@ func rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fin
 	case remembered == "" || mark == remembered:
 		return ErrWhole
 	case mark != "" && mark == intended:
-		return a.SetEpoch(ctx, activity, intended)
+		return agree(ctx, a, activity, intended)
 	case mark != "":
 		return fmt.Errorf("it has epoch %q, which is not the archive's %q: it belongs to another archive, empty it first", mark, remembered)
 	}
 	intended = rand.Text()
-	if err := a.SetEpoch(ctx, intention, intended); err != nil {
+	if err := a.SetEpoch(ctx, intention(activity), intended); err != nil {
 		return err
 	}
 	tallies, err := a.Tallies(ctx, activity, nil)
@@ -72,8 +71,20 @@ func rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fin
 	if err := l.Restore(ctx, activity, intended, fingerprint, atLeast(expected, a.Participants(ctx, activity)), progress); err != nil {
 		return err
 	}
-	return a.SetEpoch(ctx, activity, intended)
+	return agree(ctx, a, activity, intended)
 }
+
+// agree tells the archive what the ledger has been marked with.
+func agree(ctx context.Context, a canyu.Archive, activity, epoch string) error {
+	if err := a.SetEpoch(ctx, activity, epoch); err != nil {
+		return err
+	}
+	return a.SetEpoch(ctx, intention(activity), "")
+}
+
+// intention is where the intended epoch is written down: no activity's name, for
+// those have no slash.
+func intention(activity string) string { return activity + "/rebuild" }
 
 // atLeast makes an error of participants that end too soon: a connection that
 // broke must not look like the end, or the rest would be counted from zero.

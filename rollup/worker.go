@@ -15,7 +15,7 @@ import (
 const (
 	idle    = 200 * time.Millisecond // between looks at an empty log
 	pace    = time.Second            // after a store that left nothing waiting: fewer, larger ones
-	longest = 30 * time.Second       // between two tries of what fails
+	longest = 5 * time.Second        // between two tries of what fails
 	grace   = 10 * time.Second       // for the last step, after Run was told to end
 )
 
