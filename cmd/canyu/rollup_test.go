@@ -499,7 +499,12 @@ func TestVerifyWhileRunning(t *testing.T) {
 				}
 			}
 		})
-		for range 3 {
+		for i := range 3 {
+			eventually(t, "more recorded", 10*time.Second, func() bool {
+				n, err := s.ledger.Total(t.Context(), s.activity.ID)
+				check(t, err)
+				return n > 400*(i+1)
+			})
 			if ds := verify(t, s); len(ds) > 0 {
 				t.Errorf("while running: %v", ds)
 			}

@@ -20,15 +20,16 @@ func (a *Archive) Restate(ctx context.Context, activity string, classes []canyu.
 	slices.Sort(schools)
 	for _, condition := range inSchools(slices.Compact(schools)) {
 		where := " WHERE activity = ? AND " + condition
+		// The activity stays out of the inner query: a key of numbers alone groups faster.
 		err := a.conn.Exec(ctx, `
 			INSERT INTO rollups (activity, school, grade, class, role, day, participants, submissions, version)
-			SELECT activity, school, grade, class, role, day, sum(p), sum(s), greatest(max(v) + 1, `+fmt.Sprintf("toUInt64(%d)", a.version(0))+`) FROM (
-				SELECT activity, school, grade, class, role, day, toUInt64(1) AS p, toUInt64(0) AS s, toUInt64(0) AS v FROM participants FINAL`+where+`
+			SELECT ?, school, grade, class, role, day, sum(p), sum(s), greatest(max(v) + 1, `+fmt.Sprintf("toUInt64(%d)", a.version(0))+`) FROM (
+				SELECT school, grade, class, role, day, toUInt64(1) AS p, toUInt64(0) AS s, toUInt64(0) AS v FROM participants FINAL`+where+`
 				UNION ALL
-				SELECT activity, school, grade, class, role, day, toUInt64(0) AS p, toUInt64(1) AS s, toUInt64(0) AS v FROM submissions FINAL`+where+`
+				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(1) AS s, toUInt64(0) AS v FROM submissions FINAL`+where+`
 				UNION ALL
-				SELECT activity, school, grade, class, role, day, toUInt64(0) AS p, toUInt64(0) AS s, version AS v FROM rollups`+where+`)
-			GROUP BY activity, school, grade, class, role, day`, activity, activity, activity)
+				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(0) AS s, version AS v FROM rollups`+where+`)
+			GROUP BY school, grade, class, role, day`, activity, activity, activity, activity)
 		if err != nil {
 			return fmt.Errorf("cannot restate rollups: %w", err)
 		}
