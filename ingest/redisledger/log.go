@@ -25,7 +25,8 @@ func (l *Ledger) Log(ctx context.Context, activity string, shard int, after stri
 	}
 	var entries []canyu.LogEntry
 	for n := 0; n < max; {
-		messages, err := l.rdb.XRangeN(ctx, prefix(activity)+"log", start, "+", entriesAtOnce).Result()
+		count := min(entriesAtOnce, max-n) // an entry has at least one
+		messages, err := l.rdb.XRangeN(ctx, prefix(activity)+"log", start, "+", int64(count)).Result()
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the log: %w", err)
 		}
@@ -40,7 +41,7 @@ func (l *Ledger) Log(ctx context.Context, activity string, shard int, after stri
 			}
 			start = "(" + m.ID
 		}
-		if len(messages) < entriesAtOnce {
+		if len(messages) < count {
 			break
 		}
 	}
