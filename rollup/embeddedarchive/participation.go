@@ -19,16 +19,15 @@ type group struct {
 	role     canyu.Role
 }
 
-// Rows go into SQLite many to a statement: parsing the virtual machine's program
-// once for so many rows is what makes it fast.
+// Rows go into SQLite many to a statement, which costs less for each.
 const rowsPerStatement = 128
 
 const (
-	insertParticipants = `INSERT INTO participants (class_role, participant, at, day, ordinal) VALUES `
+	insertParticipants = `INSERT OR FAIL INTO participants (class_role, participant, at, day, ordinal) VALUES `
 	keepEarlier        = ` ON CONFLICT DO UPDATE SET at = excluded.at, day = excluded.day, ordinal = excluded.ordinal WHERE excluded.at < at`
 	participantColumns = 5
 
-	insertSubmissions     = `INSERT INTO submissions (class_role, participant, id, at, day, message) VALUES `
+	insertSubmissions     = `INSERT OR FAIL INTO submissions (class_role, participant, id, at, day, message) VALUES `
 	keepEarlierSubmission = ` ON CONFLICT DO UPDATE SET at = excluded.at, day = excluded.day, message = excluded.message WHERE excluded.at < at`
 	submissionColumns     = 6
 )

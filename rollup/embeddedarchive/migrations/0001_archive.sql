@@ -19,8 +19,8 @@ CREATE TABLE groups (
 );
 
 -- The columns of facts that an earlier row overwrites are never null, but not
--- declared so: for the declaration SQLite copies each page that it changes into
--- a statement journal, an eighth of the time.
+-- declared so: for the declaration SQLite copies each page that a statement
+-- changes into a journal of the statement, a seventh of the time.
 CREATE TABLE participants (
   class_role  INTEGER NOT NULL REFERENCES groups (id),
   participant INTEGER NOT NULL,
