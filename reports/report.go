@@ -28,6 +28,7 @@ type Report struct {
 	activity *canyu.Activity
 	messages []canyu.Message
 	late     bool
+	sample   bool
 }
 
 // Numbers are what is told of a region, a school or a part of a region.

@@ -325,13 +325,24 @@ func TestReportWorkbook(t *testing.T) {
 	}
 }
 
+func TestReportCSV(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := build(t, 341802, "2017-04-05").CSV(&b, ""); err != nil {
+		t.Fatal(err)
+	}
+	check(t, strings.Split(b.String(), "\r\n"), "\ufeff代码,学校,年级,班级,在校人数,学生,参与率",
+		"3418020001,宣州区第一小学,1,1,40,4,0.1000", "3418020001,宣州区第一小学,3,1,50,50,1.0000", "3418020002,'=宣州区第二小学,3,1,30,29,0.9667",
+		"3418020003,宣州区第三小学,3,1,20,0,0.0000", "3418020004,宣州区特殊学校,3,1,0,0,", "")
+}
+
 func TestReportWrite(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir() + "/new/folder"
 	if err := build(t, 341802, "2017-04-05").Write(t.Context(), dir, ""); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"report.json", "report.html", "report.txt", "report.xlsx"} {
+	for _, name := range []string{"report.json", "report.html", "report.txt", "report.xlsx", "report.csv"} {
 		if info, err := os.Stat(dir + "/" + name); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -33,6 +33,9 @@ type mark struct {
 // hour in its own zone, and every minute for what is to be tried again or was
 // missed.
 func (s *Scheduler) Run(ctx context.Context) error {
+	if len(s.Activities) == 0 {
+		return errors.New("reports: Sender.Activities is empty, so no report would ever be sent")
+	}
 	look := make(chan struct{}, 1)
 	nudge := func() {
 		select {

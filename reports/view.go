@@ -74,6 +74,9 @@ func newView(r *Report, s speaker) *view {
 	if r.Final() {
 		v.Heading = s.say("heading.final")
 	}
+	if r.sample {
+		v.Sample = s.say("sample")
+	}
 	if r.late {
 		v.Late = s.say("late")
 	}
@@ -162,6 +165,9 @@ func (r *Report) Subject(lang string) string {
 	}
 	if r.Revision > 1 {
 		subject += s.say("subject.correction", r.Revision-1)
+	}
+	if r.sample {
+		subject = s.say("subject.test") + subject
 	}
 	return subject
 }

@@ -27,7 +27,7 @@ var (
 )
 
 // Write writes the report into dir, which is made if need be, as report.html,
-// .txt, .xlsx and .json; in lang, or in the activity's own language if that is "".
+// .txt, .xlsx, .csv and .json; in lang, or in the activity's own language if that is "".
 func (r *Report) Write(ctx context.Context, dir, lang string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("cannot write the report: %w", err)
@@ -39,6 +39,7 @@ func (r *Report) Write(ctx context.Context, dir, lang string) error {
 		{"report.json", r.JSON},
 		{"report.html", func(w io.Writer) error { return r.HTML(w, lang) }},
 		{"report.txt", func(w io.Writer) error { return r.Text(w, lang) }},
+		{"report.csv", func(w io.Writer) error { return r.CSV(w, lang) }},
 		{"report.xlsx", func(w io.Writer) error { return r.Workbook(w, lang) }},
 	} {
 		if err := ctx.Err(); err != nil {

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -16,6 +17,7 @@ import (
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/reports"
 	"github.com/canyu/canyu/reports/mailtest"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // firstPart is the first text in a mail.
@@ -265,5 +267,81 @@ func TestReportCorrection(t *testing.T) {
 	next, err := reports.Thaw(b.activity, frozen[2])
 	if err != nil || next.Total.Student.Since != 1 || next.Total.Student.Total != 6 {
 		t.Errorf("after the correction: %+v, %v", next.Total.Student, err)
+	}
+}
+
+func TestReportStatus(t *testing.T) {
+	t.Parallel()
+	b := newBureau(t, func(stage mailtest.Stage, recipient string, _ int) string {
+		switch {
+		case stage == mailtest.Recipient && recipient == "gone@school.test":
+			return "550 5.1.1 no such user"
+		case stage == mailtest.Recipient && recipient == "busy@school.test":
+			return "450 4.2.1 busy"
+		}
+		return mailtest.Fine
+	})
+	b.activity.Report.Recipients[otherCounty] = []string{"gone@school.test"}
+	b.activity.Report.Recipients[341822] = []string{"busy@school.test"} // has no schools: its report cannot be made
+	b.activity.Report.Recipients[341800] = []string{"busy@school.test"}
+	status := func() []string {
+		t.Helper()
+		lines, err := b.sender(b.archive, b.ledger, "status").Status(t.Context(), b.activity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range lines {
+			if l.Day <= b.activity.DayOf(b.now()) {
+				got = append(got, strings.TrimSpace(l.Day.String()[5:]+" "+l.Region.String()+" "+string(l.Standing)))
+			}
+		}
+		return got
+	}
+	b.at("04-01 16:29")
+	b.want(status(), "04-01 341800 ahead", "04-01 341802 ahead", "04-01 341822 ahead", "04-01 341825 ahead")
+	b.at("04-01 16:30")
+	s := b.scheduler()
+	if err := s.Tick(t.Context(), b.now()); !errors.Is(err, reports.ErrNoSchools) {
+		t.Errorf("a region without schools: %v", err)
+	}
+	b.want(status(), "04-01 341800 waiting", "04-01 341802 complete", "04-01 341822 waiting", "04-01 341825 rejected")
+	b.at("04-01 17:31")
+	b.want(status(), "04-01 341800 overdue", "04-01 341802 complete", "04-01 341822 overdue", "04-01 341825 rejected")
+	alarms, err := s.Alarms(t.Context(), b.now())
+	if err != nil || len(alarms) != 3 {
+		t.Errorf("alarms %v, %v, want three", alarms, err)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(s)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var metrics []string
+	for _, m := range families[0].Metric {
+		metrics = append(metrics, fmt.Sprintf("%s %g", m.Label[1].GetValue(), m.Gauge.GetValue()))
+	}
+	b.want(metrics, "blind 0", "missed 0", "overdue 2", "rejected 1")
+	b.at("05-20 09:00")
+	if got := status()[0]; got != "04-01 341800 missed" {
+		t.Errorf("weeks later: %s", got)
+	}
+}
+
+func TestReportSample(t *testing.T) {
+	t.Parallel()
+	b := newBureau(t, nil)
+	b.at("04-02 10:00") // no report day
+	if _, err := b.sender(b.archive, b.ledger, "hand").Sample(t.Context(), b.activity, county, "me@school.test"); err != nil {
+		t.Fatal(err)
+	}
+	mails := b.server.Mails()
+	if len(mails) != 1 || mails[0].To != "me@school.test" || !strings.Contains(plain(t, mails[0]), "测试邮件") {
+		t.Errorf("%d mails", len(mails))
+	}
+	b.want(b.states())
+	if frozen, err := b.archive.Frozen(t.Context(), b.activity.ID, 0); err != nil || len(frozen) != 0 {
+		t.Errorf("a sample was frozen: %v, %v", frozen, err)
 	}
 }

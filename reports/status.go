@@ -1,0 +1,134 @@
+package reports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+// Standing is where the report of a region and day stands.
+type Standing string
+
+// Standings.
+const (
+	Ahead    Standing = "ahead"    // its hour has not come
+	Waiting  Standing = "waiting"  // due, and not delivered to everybody yet
+	Overdue  Standing = "overdue"  // the same, and its deadline is over
+	Missed   Standing = "missed"   // the same, and too old to be sent by itself
+	Complete Standing = "complete" // everybody has it
+	Rejected Standing = "rejected" // refused for good for somebody
+	Blind    Standing = "blind"    // the year has no calendar: report days cannot be told from here on
+)
+
+// Alarm reports whether somebody must do something.
+func (s Standing) Alarm() bool {
+	return s == Overdue || s == Missed || s == Rejected || s == Blind
+}
+
+// Line is one report in the overview.
+type Line struct {
+	Activity   string
+	Region     canyu.Region
+	Day        canyu.Day
+	Due        time.Time
+	Standing   Standing
+	Revision   int       // 0: not frozen yet
+	AsOf       time.Time // of the newest revision
+	Deliveries []canyu.Delivery
+}
+
+// Status is the overview of an activity's reports, past and next, by day and region.
+func (s *Sender) Status(ctx context.Context, a *canyu.Activity) ([]Line, error) {
+	return s.status(ctx, a, s.now())
+}
+
+func (s *Sender) status(ctx context.Context, a *canyu.Activity, now time.Time) ([]Line, error) {
+	days, err := PlannedDays(a, s.Calendar, a.LastDay+31)
+	blind := errors.Is(err, ErrNoCalendar)
+	if err != nil && !blind {
+		return nil, err
+	}
+	deliveries, err := s.Archive.Deliveries(ctx, a.ID)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, err)
+	}
+	type key struct {
+		region canyu.Region
+		day    canyu.Day
+	}
+	sent := make(map[key][]canyu.Delivery)
+	for _, d := range deliveries {
+		k := key{d.Region, d.Day}
+		sent[k] = append(sent[k], d)
+	}
+	var lines []Line
+	for _, region := range slices.Sorted(maps.Keys(a.Report.Recipients)) {
+		frozen, err := s.Archive.Frozen(ctx, a.ID, region)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the reports of %s: %w", region, err)
+		}
+		for _, day := range days {
+			l := Line{Activity: a.ID, Region: region, Day: day, Due: DueAt(a, day)}
+			p := progressOf(region, day, frozen, sent[key{region, day}])
+			l.Standing, l.Deliveries = p.standing(l.Due, now), p.deliveries
+			if p.frozen != nil {
+				l.Revision, l.AsOf = p.frozen.Revision, p.frozen.AsOf
+			}
+			lines = append(lines, l)
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b Line) int { return int(a.Day) - int(b.Day) })
+	if blind {
+		y := blindYear(a, s.Calendar, a.FirstDay)
+		day := max(a.FirstDay, canyu.NewDay(y, time.January, 1))
+		lines = append(lines, Line{Activity: a.ID, Day: day, Due: DueAt(a, day), Standing: Blind})
+	}
+	return lines, nil
+}
+
+func (p progress) standing(due, now time.Time) Standing {
+	if p.finished() {
+		for _, d := range p.deliveries {
+			if d.State == canyu.Failed {
+				return Rejected
+			}
+		}
+		return Complete
+	}
+	switch late := now.Sub(due); {
+	case late < 0:
+		return Ahead
+	case late > CatchUp:
+		return Missed
+	case late > Deadline:
+		return Overdue
+	}
+	return Waiting
+}
+
+// Alarms are the reports, of all activities, that somebody must do something
+// about at instant now. Activities that ended more than a month ago are left alone.
+func (s *Sender) Alarms(ctx context.Context, now time.Time) ([]Line, error) {
+	var alarms []Line
+	for _, a := range s.Activities {
+		today := a.DayOf(now)
+		if today < a.FirstDay || today > a.LastDay+31 {
+			continue
+		}
+		lines, err := s.status(ctx, a, now)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range lines {
+			if l.Standing.Alarm() && (l.Standing != Blind || now.After(l.Due.AddDate(0, 0, -30))) {
+				alarms = append(alarms, l)
+			}
+		}
+	}
+	return alarms, nil
+}
