@@ -70,7 +70,7 @@ func (t *Target) head(method, path string) []byte {
 // conn is one keep-alive connection with at most one request under way. It
 // writes a request as one buffer and leaves the reading to fasthttp: measured
 // against fasthttp.HostClient, which looks after connections by itself, this
-// costs 10–15 % less CPU per request (RESULTS.md), and the CPU is the server's.
+// costs about 10 % less CPU per request (RESULTS.md), and the CPU is the server's.
 type conn struct {
 	target  *Target
 	timeout time.Duration
