@@ -2,6 +2,7 @@ package embeddedarchive_test
 
 import (
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,6 +34,28 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 	f("not a database", "网上祭英烈 is not a SQLite file, whatever its name says ...............................................")
+}
+
+func TestSchemaFromTheFuture(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "archive.db")
+	a, err := embeddedarchive.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if a, err := embeddedarchive.Open(t.Context(), path); err == nil {
+		a.Close()
+		t.Error("opened")
+	}
 }
 
 func TestFileIsPrivate(t *testing.T) {
