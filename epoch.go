@@ -3,6 +3,7 @@ package canyu
 import (
 	"context"
 	"fmt"
+	"math"
 )
 
 // Attach makes sure that ledger and archive belong together before anything is
@@ -21,6 +22,11 @@ func Attach(ctx context.Context, l Ledger, a Archive, activity, fingerprint stri
 	if remembered != "" && mark != remembered {
 		return "", fmt.Errorf("activity %s: the archive belongs to epoch %q, the ledger has %q: %w", activity, remembered, mark, ErrLost)
 	}
+	if mark != "" && remembered != "" {
+		if err := complete(ctx, l, a, activity); err != nil {
+			return "", err
+		}
+	}
 	// Begin also holds the fingerprint of the key against that of the ledger.
 	if mark, err = l.Begin(ctx, activity, fingerprint); err != nil {
 		return "", fmt.Errorf("activity %s: %w", activity, err)
@@ -33,4 +39,28 @@ func Attach(ctx context.Context, l Ledger, a Archive, activity, fingerprint stri
 		}
 	}
 	return mark, nil
+}
+
+// complete holds the ledger against the archive, which knows only what the ledger
+// once had: a ledger with fewer participants is an old one, say from a backup.
+func complete(ctx context.Context, l Ledger, a Archive, activity string) error {
+	rollups, err := a.Rollups(ctx, activity, nil, math.MinInt32, math.MaxInt32)
+	if err != nil {
+		return fmt.Errorf("activity %s: cannot read the archive: %w", activity, err)
+	}
+	archived := 0
+	for _, r := range rollups {
+		archived += r.Participants
+	}
+	total, err := l.Total(ctx, activity)
+	if err != nil {
+		return fmt.Errorf("activity %s: cannot read the ledger: %w", activity, err)
+	}
+	if total >= archived {
+		return nil
+	}
+	if err := l.Unmark(ctx, activity); err != nil {
+		return fmt.Errorf("activity %s: %w", activity, err)
+	}
+	return fmt.Errorf("activity %s: the archive has %d participants, the ledger only %d: %w", activity, archived, total, ErrLost)
 }

@@ -42,6 +42,10 @@ type Ledger interface {
 	// lost its data.
 	Epoch(ctx context.Context, activity string) (string, error)
 
+	// Unmark takes the mark away from a ledger that is known to have lost data,
+	// such as an old backup: nothing is counted until it is restored.
+	Unmark(ctx context.Context, activity string) error
+
 	// Record records a batch durably and fills b.Outcomes, one for each
 	// participation, in order. The whole batch is durable when it returns nil.
 	//
@@ -51,6 +55,9 @@ type Ledger interface {
 	// same batch or gives it up and goes on with a higher number. A batch that
 	// was given up may still have been recorded.
 	//
+	// A ledger that does not know of the batch After, which it had acknowledged to
+	// this writer, has gone back in time: it takes its mark away and refuses.
+	//
 	// On error nothing is acknowledged; on one shard either all of the batch was
 	// recorded or none, over several shards repeating it completes it.
 	// Errors: ErrLost, ErrStale, ErrHeld.
@@ -58,7 +65,8 @@ type Ledger interface {
 
 	// Counts is the number of participants for each of the classes, in order.
 	// Exact, and never behind what Record acknowledged. Cheap enough to be asked
-	// for a whole region once a second.
+	// for a whole region once a second. ErrLost where there is no mark: what is
+	// left in such a ledger would look like a count.
 	Counts(ctx context.Context, activity string, classes []Class) ([]Tally, error)
 
 	// Total is how many participants the activity has, over all roles.
@@ -103,8 +111,11 @@ type Ledger interface {
 type Batch struct {
 	Activity string
 	Epoch    string // the mark that the writer believes in
-	Writer   string // one per process start, [0-9a-z], at most 32 bytes
+	// Writer is one per process start, [0-9a-z], at most 32 bytes. A ledger
+	// remembers a writer that is silent for 30 days.
+	Writer   string
 	Sequence uint64 // from 1, rising
+	After    uint64 // the writer's newest batch known to be recorded, 0 for none
 
 	Participations []Participation
 	Outcomes       []Outcome // filled by Record; its room is reused

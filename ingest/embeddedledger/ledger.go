@@ -173,6 +173,28 @@ func (l *Ledger) Begin(ctx context.Context, activity, fingerprint string) (strin
 	return l.mark(ctx, activity, rand.Text(), fingerprint)
 }
 
+// Unmark implements canyu.Ledger.
+func (l *Ledger) Unmark(ctx context.Context, activity string) error {
+	if !l.Held() {
+		return canyu.ErrHeld
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.unmark(ctx, activity)
+}
+
+func (l *Ledger) unmark(ctx context.Context, activity string) error {
+	if _, err := l.conn.ExecContext(ctx, "update activities set epoch = '' where activity = ?", activity); err != nil {
+		return fmt.Errorf("cannot take the mark away: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a := l.activities[activity]; a != nil {
+		a.epoch = ""
+	}
+	return nil
+}
+
 // mark writes the epoch of an activity.
 func (l *Ledger) mark(ctx context.Context, activity, epoch, fingerprint string) (string, error) {
 	if !l.Held() {

@@ -167,7 +167,7 @@ func (l *Ledger) Restore(ctx context.Context, id, epoch, fingerprint string, par
 	if err := l.saveSets(ctx, id); err != nil {
 		return fmt.Errorf("cannot save the sets: %w", err)
 	}
-	if err := l.setCounted(ctx, id, max(counted, uint64(n))); err != nil {
+	if err := l.raiseCounted(ctx, id, max(counted, uint64(n))); err != nil {
 		return err
 	}
 	if progress != nil {
@@ -177,17 +177,19 @@ func (l *Ledger) Restore(ctx context.Context, id, epoch, fingerprint string, par
 	return err
 }
 
-// setCounted goes on numbering where the lost ledger was, as far as the archive knows.
-func (l *Ledger) setCounted(ctx context.Context, id string, counted uint64) error {
+// raiseCounted goes on numbering where the lost ledger was, as far as anybody knows.
+func (l *Ledger) raiseCounted(ctx context.Context, id string, counted uint64) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.activity(id)
+	counted = max(counted, a.counted)
 	_, err := l.conn.ExecContext(ctx, `insert into activities (activity, fingerprint, counted) values (?, '', ?)
 		on conflict do update set counted = excluded.counted`, id, int64(counted))
 	if err != nil {
 		return fmt.Errorf("cannot restore the ordinals: %w", err)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.activity(id).counted = counted
+	a.counted = counted
 	return nil
 }

@@ -3,6 +3,7 @@ package embeddedledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,6 +83,8 @@ func (l *Ledger) Record(ctx context.Context, b *canyu.Batch) error {
 	}
 	last := a.writers[b.Writer]
 	switch {
+	case last.sequence < b.After:
+		return errors.Join(canyu.ErrLost, l.unmark(ctx, b.Activity))
 	case b.Sequence < last.sequence:
 		return canyu.ErrStale
 	case b.Sequence == last.sequence && len(last.outcomes) == len(b.Participations):
@@ -159,8 +162,8 @@ func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Cl
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	a := l.activities[activity]
-	if a == nil {
-		return tallies, nil
+	if a == nil || a.epoch == "" {
+		return nil, canyu.ErrLost
 	}
 	for i, c := range classes {
 		for _, role := range canyu.Roles {

@@ -44,6 +44,8 @@ func Test(t *testing.T, newEngine func(t *testing.T) Engine) {
 		{"AcknowledgedIsForgotten", acknowledgedIsForgotten},
 		{"AcknowledgedStaysCounted", acknowledgedStaysCounted},
 		{"RefusesWithoutItsMark", refusesWithoutItsMark},
+		{"RefusesWhenItWentBack", refusesWhenItWentBack},
+		{"UnmarkedRefuses", unmarkedRefuses},
 		{"RefusesAnotherKey", refusesAnotherKey},
 		{"Restore", restore},
 		{"RestoreOfAWholeLedgerIsRefused", restoreRefused},
@@ -442,6 +444,55 @@ func (k *kit) lose() {
 	}
 	k.Lose(k.t, k.activity)
 	k.Ledger = k.Open(k.t)
+}
+
+// A ledger restored from a backup has its mark, but not the newest batches.
+func refusesWhenItWentBack(t *testing.T, k *kit) {
+	k.record(pupil(1))
+	b := k.batch(pupil(2))
+	b.After = 1
+	k.want("after the batch it knows", k.recordBatch(b), "1")
+	b = k.batch(pupil(3))
+	b.Sequence, b.After = 9, 8
+	if err := k.Record(t.Context(), b); !errors.Is(err, canyu.ErrLost) {
+		t.Fatalf("after a batch it does not know: %v, want ErrLost", err)
+	}
+	k.unmarked()
+}
+
+func unmarkedRefuses(t *testing.T, k *kit) {
+	k.record(pupil(1))
+	if err := k.Unmark(t.Context(), k.activity); err != nil {
+		t.Fatal(err)
+	}
+	k.unmarked()
+	k.Ledger.Close()
+	k.Ledger = k.Open(t)
+	k.unmarked()
+	if err := k.Restore(t.Context(), k.activity, "e2", "key-1", func(func(canyu.Recorded, error) bool) {}, nil); err != nil {
+		t.Fatal(err)
+	}
+	k.epoch = "e2"
+	b := k.batch(pupil(1), pupil(2))
+	k.want("restored beside what was left", k.recordBatch(b), "01")
+	if o := b.Outcomes[1].Ordinal; o != 2 {
+		k.t.Fatalf("ordinal %d, want 2: the first was given before", o)
+	}
+	k.total(2)
+}
+
+// unmarked: nobody counts in this ledger, or counts it.
+func (k *kit) unmarked() {
+	k.t.Helper()
+	if epoch, err := k.Epoch(k.t.Context(), k.activity); err != nil || epoch != "" {
+		k.t.Fatalf("Epoch: %q, %v", epoch, err)
+	}
+	if err := k.Record(k.t.Context(), k.batch(pupil(1))); !errors.Is(err, canyu.ErrLost) {
+		k.t.Fatalf("Record: %v, want ErrLost", err)
+	}
+	if _, err := k.Counts(k.t.Context(), k.activity, []canyu.Class{class}); !errors.Is(err, canyu.ErrLost) {
+		k.t.Fatalf("Counts: %v, want ErrLost", err)
+	}
 }
 
 func refusesAnotherKey(t *testing.T, k *kit) {

@@ -124,6 +124,14 @@ func (l *Ledger) Begin(ctx context.Context, activity, fingerprint string) (strin
 	return l.mark(ctx, activity, rand.Text(), fingerprint)
 }
 
+// Unmark implements canyu.Ledger.
+func (l *Ledger) Unmark(ctx context.Context, activity string) error {
+	if err := l.rdb.Del(ctx, prefix(activity)+"epoch").Err(); err != nil {
+		return fmt.Errorf("cannot take the mark away: %w", err)
+	}
+	return nil
+}
+
 func (l *Ledger) mark(ctx context.Context, activity, epoch, fingerprint string) (string, error) {
 	keys := []string{prefix(activity) + "epoch", prefix(activity) + "key"}
 	begun, err := begin.Run(ctx, l.rdb, keys, epoch, fingerprint).StringSlice()

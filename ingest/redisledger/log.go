@@ -115,8 +115,27 @@ func (l *Ledger) Total(ctx context.Context, activity string) (int, error) {
 	return n[0] - n[1], nil
 }
 
-// restoreAtOnce is how many participants go into one pipeline of Restore.
-const restoreAtOnce = 10_000
+// restoreAtOnce is how many participants go into one call of Restore's script.
+const restoreAtOnce = 2000
+
+// restoreScript adds participants and counts those that were not there, so that what a
+// ledger still had, or an earlier try has added, is counted once.
+//
+// KEYS 1 ordinals given   2… sets       ARGV for each set: how many, and who
+var restoreScript = redis.NewScript(`local added, at = 0, 1
+for i = 2, #KEYS do
+  local n = tonumber(ARGV[at])
+  added = added + redis.call('SADD', KEYS[i], unpack(ARGV, at + 1, at + n))
+  at = at + n + 1
+end
+return redis.call('INCRBY', KEYS[1], added)`)
+
+// raise goes on numbering behind the last ordinal that the archive knows; the gap
+// are those that nobody has any more.
+var raise = redis.NewScript(`local n = tonumber(redis.call('GET', KEYS[1]) or '0')
+local gap = tonumber(ARGV[1]) - n
+if gap > 0 then redis.call('INCRBY', KEYS[1], gap) redis.call('INCRBY', KEYS[2], gap) end
+return gap`)
 
 // Restore implements canyu.Ledger.
 func (l *Ledger) Restore(ctx context.Context, activity, epoch, fingerprint string, participants iter.Seq2[canyu.Recorded, error], progress func(int)) error {
@@ -147,8 +166,7 @@ func (l *Ledger) Restore(ctx context.Context, activity, epoch, fingerprint strin
 	if err := l.addSets(ctx, activity, sets); err != nil {
 		return err
 	}
-	last = max(last, uint64(n))
-	if err := l.rdb.MSet(ctx, prefix(activity)+"n", last, prefix(activity)+"gap", last-uint64(n)).Err(); err != nil {
+	if err := raise.Run(ctx, l.rdb, []string{prefix(activity) + "n", prefix(activity) + "gap"}, last).Err(); err != nil {
 		return fmt.Errorf("cannot restore the ordinals: %w", err)
 	}
 	if progress != nil {
@@ -163,12 +181,14 @@ func (l *Ledger) Restore(ctx context.Context, activity, epoch, fingerprint strin
 
 // addSets empties sets into Redis.
 func (l *Ledger) addSets(ctx context.Context, activity string, sets map[setID][]any) error {
-	pipe := l.rdb.Pipeline()
+	keys := []string{prefix(activity) + "n"}
+	var args []any
 	for id, members := range sets {
-		pipe.SAdd(ctx, setKey(activity, id.class, id.role), members...)
+		keys = append(keys, setKey(activity, id.class, id.role))
+		args = append(append(args, len(members)), members...)
 	}
 	clear(sets)
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := restoreScript.Run(ctx, l.rdb, keys, args...).Err(); err != nil {
 		return fmt.Errorf("cannot restore: %w", err)
 	}
 	return nil

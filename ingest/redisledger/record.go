@@ -24,6 +24,7 @@ type writing struct {
 	members  []uint64
 	payload  []byte
 	sequence uint64
+	after    uint64
 	prefix   string
 	writers  map[string]string // key by writer
 }
@@ -93,7 +94,7 @@ func (w *writing) arguments(b *canyu.Batch) []any {
 	n := len(b.Participations)
 	w.payload = ledgerlog.Append(w.payload[:0], b.Participations)
 	w.members = w.members[:0]
-	w.sequence = b.Sequence
+	w.sequence, w.after = b.Sequence, b.After
 	writer, ok := w.writers[b.Writer]
 	if !ok {
 		writer = w.prefix + "w/" + b.Writer
@@ -105,7 +106,7 @@ func (w *writing) arguments(b *canyu.Batch) []any {
 		args = append(args, w.key(b.Activity, setID{p.Class, p.Role}))
 		w.members = append(w.members, uint64(p.Participant))
 	}
-	args = append(args, b.Epoch, &w.sequence, w.payload)
+	args = append(args, b.Epoch, &w.sequence, &w.after, w.payload)
 	for i := range w.members {
 		args = append(args, &w.members[i])
 	}
@@ -145,6 +146,7 @@ func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Cl
 	for from := 0; from < len(classes); from += countsAtOnce {
 		some := classes[from:min(from+countsAtOnce, len(classes))]
 		pipe := l.rdb.Pipeline()
+		mark := pipe.Exists(ctx, prefix(activity)+"epoch")
 		counts := make([]*redis.IntCmd, 0, len(some)*len(canyu.Roles))
 		for _, c := range some {
 			for _, r := range canyu.Roles {
@@ -153,6 +155,9 @@ func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Cl
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, fmt.Errorf("cannot count: %w", err)
+		}
+		if mark.Val() == 0 {
+			return nil, canyu.ErrLost
 		}
 		for i, n := range counts {
 			tallies[from+i/len(canyu.Roles)][canyu.Roles[i%len(canyu.Roles)]] = int(n.Val())

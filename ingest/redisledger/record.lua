@@ -2,26 +2,28 @@
 --
 -- KEYS  1 epoch mark   2 the writer's newest reply   3 ordinals given   4 log
 --       5… the set of each participation's class and role
--- ARGV  1 epoch   2 sequence   3 payload   4… the participant of each participation
+-- ARGV  1 epoch   2 sequence   3 after   4 payload   5… the participant of each participation
 --
 -- Replies "<sequence> <ordinals given before> <outcomes>", 'LOST' or 'STALE'.
 -- One call for each participation, everything else once per batch.
 local call = redis.call
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'LOST' end
 local last = call('GET', KEYS[2])
-if last then
-  local sequence = string.match(last, '^%d+')
-  if sequence == ARGV[2] then return last end
-  if tonumber(sequence) > tonumber(ARGV[2]) then return 'STALE' end
+local sequence = last and string.match(last, '^%d+') or '0'
+if sequence == ARGV[2] then return last end
+if tonumber(sequence) < tonumber(ARGV[3]) then
+  call('DEL', KEYS[1]) -- gone back in time
+  return 'LOST'
 end
+if tonumber(sequence) > tonumber(ARGV[2]) then return 'STALE' end
 local outcomes, counted = {}, 0
-for i = 4, #ARGV do
-  local new = call('SADD', KEYS[i + 1], ARGV[i])
-  outcomes[i - 3] = new
+for i = 5, #ARGV do
+  local new = call('SADD', KEYS[i], ARGV[i])
+  outcomes[i - 4] = new
   counted = counted + new
 end
 local decided = (call('INCRBY', KEYS[3], counted) - counted) .. ' ' .. table.concat(outcomes)
-call('XADD', KEYS[4], '*', 'p', ARGV[3], 'o', decided)
+call('XADD', KEYS[4], '*', 'p', ARGV[4], 'o', decided)
 local reply = ARGV[2] .. ' ' .. decided
 call('SET', KEYS[2], reply, 'EX', 2592000)
 return reply
