@@ -596,3 +596,49 @@ func (n noEpoch) SetEpoch(ctx context.Context, activity, epoch string) error {
 	}
 	return n.Archive.SetEpoch(ctx, activity, epoch)
 }
+
+// BenchmarkRollupDrain carries 200,000 participations, 100 a batch, from ledger
+// to archive, embedded.
+func BenchmarkRollupDrain(b *testing.B) {
+	const batches, each = 2000, 100
+	for b.Loop() {
+		b.StopTimer()
+		dir := b.TempDir()
+		ledger, err := embeddedledger.Open(b.Context(), filepath.Join(dir, "ledger"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		archive, err := embeddedarchive.Open(b.Context(), filepath.Join(dir, "archive.db"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		epoch, err := canyu.Attach(b.Context(), ledger, archive, "bench", "fingerprint")
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range batches {
+			batch := &canyu.Batch{Activity: "bench", Epoch: epoch, Writer: "w", Sequence: uint64(i + 1)}
+			for j := range each {
+				n := i*each + j
+				batch.Participations = append(batch.Participations, canyu.Participation{
+					Class: canyu.Class{School: canyu.SchoolCode(3418020001 + n%4000/20), Grade: 3, Number: uint16(1 + n%20)},
+					Role:  canyu.Student, Participant: canyu.Participant(rand.Uint64() >> 1), ID: rand.Uint64(), At: shelfStart.Add(time.Duration(n) * time.Millisecond), Day: shelfDay,
+				})
+			}
+			if err := ledger.Record(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+		}
+		w := &rollup.Worker{Ledger: ledger, Archive: archive, Activities: []*canyu.Activity{{ID: "bench"}}}
+		b.StartTimer()
+		if err := w.Drain(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := errors.Join(ledger.Close(), archive.Close()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*batches*each), "µs/participation")
+}
