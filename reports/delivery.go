@@ -3,6 +3,7 @@ package reports
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -61,7 +62,7 @@ func (w *work) attempt(ctx context.Context, l *letter, d *canyu.Delivery) error 
 	}
 	// From here on what happened must be written down, whoever wants to stop.
 	ctx = context.WithoutCancel(ctx)
-	answer, err := w.Mailer.Mail(ctx, l.to(*d, w.Mailer.Domain(), w.at(w.how)))
+	answer, err := w.Mailer.Mail(ctx, l.to(*d, w.Mailer.Domain(), w.at(w.how).In(w.activity.Zone)))
 	var failure *MailError
 	switch {
 	case err == nil:
@@ -109,6 +110,7 @@ func cmpErr(err, otherwise error) error {
 
 func (w *work) conclude(tried bool) {
 	r := &w.result
+	slices.SortFunc(w.rows, func(a, b canyu.Delivery) int { return strings.Compare(a.Recipient, b.Recipient) })
 	r.Deliveries = w.rows
 	r.Outcome = Delivered
 	if !tried {

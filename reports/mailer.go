@@ -82,7 +82,8 @@ func NewMailer(c MailConfig) (Mailer, error) {
 		port = u.Port()
 	}
 	s.address = net.JoinHostPort(s.host, port)
-	s.options = []mail.Option{mail.WithTimeout(s.timeout), mail.WithoutNoop()}
+	// SMTPUTF8 for plain addresses would only make a relay that cannot pass it on bounce the mail.
+	s.options = []mail.Option{mail.WithTimeout(s.timeout), mail.WithoutNoop(), mail.WithoutSMTPUTF8()}
 	if err := s.security(u, c); err != nil {
 		return nil, err
 	}
