@@ -17,6 +17,7 @@ need chromium chromium
 need soffice libreoffice-calc
 need pdftotext poppler-utils
 need postfix postfix
+need openssl openssl
 fonts=/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
 [[ -e $fonts ]] || packages+=(fonts-noto-cjk)
 [[ ${#packages[@]} -gt 0 ]] || exit 0
