@@ -16,8 +16,16 @@ type choice struct {
 	region, school, grade, class, role string
 }
 
+// choiceOf leaves out what is too long to mean anything: it would stand in every
+// link of the page.
 func choiceOf(args *fasthttp.Args) choice {
-	return choice{arg(args, "region"), arg(args, "school"), arg(args, "grade"), arg(args, "class"), arg(args, "role")}
+	short := func(name string) string {
+		if s := arg(args, name); len(s) <= len("3418020001") {
+			return s
+		}
+		return ""
+	}
+	return choice{short("region"), short("school"), short("grade"), short("class"), short("role")}
 }
 
 // url is the address of the page with this choice.

@@ -199,6 +199,9 @@ func TestPageEscapes(t *testing.T) {
 			t.Errorf("the policy is %q", policy)
 		}
 	}
+	if s := w.get("/a/qingming-2017?region=341802&role=" + strings.Repeat("x", 5000)); len(s.body) > 10_000 {
+		t.Errorf("a long address makes a page of %d bytes", len(s.body))
+	}
 	s := w.send(form, url.Values{"name": {"<b>张伟</b>"}, "message": {"\n<i>念</i>"}, "seat": {""}, "steps": bothSteps})
 	if got := s.fields(); got.Get("name") != "<b>张伟</b>" || got.Get("message") != "<i>念</i>" {
 		t.Errorf("what was typed came back as %q", got)
