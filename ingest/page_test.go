@@ -2,10 +2,7 @@ package ingest_test
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -336,100 +333,4 @@ func TestPageChoosesNoMoreThanNeeded(t *testing.T) {
 		t.Errorf("the page of the city has %v", links)
 	}
 	w.follow(w.follow(w.follow(s, "郎溪县"), "丙校"), "1班").shows("丙校 · 三年级1班")
-}
-
-func TestPageWeight(t *testing.T) {
-	t.Parallel()
-	w, _ := newSite(t, qingming(), duringQingming, readRosterFile(t, "roster.csv"))
-	transport := w.http.Transport.(*http.Transport).Clone()
-	transport.DisableCompression = true
-	client := &http.Client{Transport: transport}
-	get := func(target string) (*http.Response, []byte) {
-		req, err := http.NewRequest("GET", "http://canyu"+target, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Accept-Encoding", "gzip")
-		resp, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp.StatusCode != 200 || resp.Header.Get("Content-Encoding") != "gzip" {
-			t.Errorf("%s: %d, encoding %q", target, resp.StatusCode, resp.Header.Get("Content-Encoding"))
-		}
-		return resp, b
-	}
-	const target = "/a/qingming-2017?school=3418020001&grade=3&class=1"
-	_, body := get(target)
-	total, blocking := len(body), 0
-	form := w.get(target)
-	for _, n := range append(form.all("link"), form.all("script")...) {
-		asset, ok := attr(n, "href")
-		if rel, _ := attr(n, "rel"); rel == "stylesheet" {
-			blocking++
-		}
-		if !ok {
-			asset, _ = attr(n, "src")
-			if _, deferred := attr(n, "defer"); !deferred {
-				blocking++
-			}
-		}
-		resp, body := get(asset)
-		total += len(body)
-		if !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") {
-			t.Errorf("%s is cached as %q", asset, resp.Header.Get("Cache-Control"))
-		}
-	}
-	t.Logf("the form and all it loads: %d bytes compressed", total)
-	if total > 60<<10 || blocking != 1 {
-		t.Errorf("%d bytes, %d requests that block rendering: want at most 60 KB and 1", total, blocking)
-	}
-	if s := w.get("/assets/page.css"); s.status != 404 {
-		t.Errorf("an asset without its hash is %d, want 404", s.status)
-	}
-	if b, err := os.ReadFile("page/page.js"); err != nil || len(b) > 5000 {
-		t.Errorf("the script has %d bytes: want less than 5 kB", len(b))
-	}
-}
-
-// Every language says everything, with the same things in it.
-func TestPageTexts(t *testing.T) {
-	t.Parallel()
-	read := func(lang string) (m map[string]string) {
-		b, err := os.ReadFile("page/" + lang + ".json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(b, &m); err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	verbs := regexp.MustCompile(`%[sd]`)
-	hans := read("zh-Hans")
-	for _, lang := range []string{"zh-Hant", "en"} {
-		other := read(lang)
-		for k, v := range hans {
-			if other[k] == "" || !slices.Equal(verbs.FindAllString(v, -1), verbs.FindAllString(other[k], -1)) {
-				t.Errorf("%s: %s is %q, in zh-Hans it is %q", lang, k, other[k], v)
-			}
-		}
-		if len(other) != len(hans) {
-			t.Errorf("%s has %d texts, zh-Hans %d", lang, len(other), len(hans))
-		}
-	}
-	template, err := os.ReadFile("page/page.html")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile(`Say "([^"]+)"`).FindAllStringSubmatch(string(template), -1) {
-		if hans[m[1]] == "" {
-			t.Errorf("page.html says %q, which has no text", m[1])
-		}
-	}
 }
