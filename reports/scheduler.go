@@ -55,9 +55,13 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 	timers.Start()
 	defer func() { <-timers.Stop().Done() }()
+	said := ""
 	for {
-		if err := s.Tick(ctx, s.now()); err != nil && ctx.Err() == nil {
+		if err := s.Tick(ctx, s.now()); err == nil {
+			said = ""
+		} else if text := err.Error(); ctx.Err() == nil && text != said { // not every minute
 			s.log().Error("reports", "error", err)
+			said = text
 		}
 		select {
 		case <-ctx.Done():

@@ -72,7 +72,9 @@ type how struct {
 }
 
 // Send freezes the report of the day, unless it is frozen, and delivers it to
-// every recipient who has no final answer yet. It may be repeated at any time.
+// every recipient who has no final answer yet. It may be repeated at any time. It
+// does not wait for the hour: sent by hand in the morning, the day's report is
+// that of the morning.
 func (s *Sender) Send(ctx context.Context, a *canyu.Activity, region canyu.Region, day canyu.Day) (Result, error) {
 	return s.send(ctx, a, region, day, how{})
 }
@@ -239,19 +241,28 @@ func (w *work) readRows(ctx context.Context) error {
 }
 
 // enlist gives every recipient a delivery of the revision, and ends what is still
-// open of an earlier one.
+// open of an earlier one or for somebody who is to get none any more.
 func (w *work) enlist(ctx context.Context, revision int) error {
+	recipients := w.activity.Report.Recipients[w.result.Region]
 	for i, d := range w.rows {
-		if d.Revision < revision && !done(d) {
-			d.State, d.Answer = canyu.Failed, fmt.Sprintf("superseded by revision %d", revision)
-			if err := w.Archive.SetDelivery(ctx, d); err != nil {
-				return err
-			}
-			w.rows[i] = d
+		switch {
+		case done(d):
+			continue
+		case d.Revision < revision:
+			d.Answer = fmt.Sprintf("superseded by revision %d", revision)
+		case !slices.Contains(recipients, d.Recipient):
+			d.Answer = "no longer a recipient"
+		default:
+			continue
 		}
+		d.State = canyu.Failed
+		if err := w.Archive.SetDelivery(ctx, d); err != nil {
+			return err
+		}
+		w.rows[i] = d
 	}
 	w.rows = slices.DeleteFunc(w.rows, func(d canyu.Delivery) bool { return d.Revision != revision })
-	for _, recipient := range w.activity.Report.Recipients[w.result.Region] {
+	for _, recipient := range recipients {
 		if slices.ContainsFunc(w.rows, func(d canyu.Delivery) bool { return d.Recipient == recipient }) {
 			continue
 		}

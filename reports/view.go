@@ -2,6 +2,7 @@ package reports
 
 import (
 	"html/template"
+	"strings"
 
 	"github.com/canyu/canyu"
 )
@@ -175,5 +176,7 @@ func (r *Report) Subject(lang string) string {
 // FileName of the workbook in the mail.
 func (r *Report) FileName(lang string) string {
 	s := language(lang, r.activity)
-	return s.say("attachment", RegionName(r.Region), r.Day, r.activity.Title.In(s.tag()))
+	return fileSafe.Replace(s.say("attachment", RegionName(r.Region), r.Day, r.activity.Title.In(s.tag())))
 }
+
+var fileSafe = strings.NewReplacer("/", "_", `\`, "_", ":", "_", "*", "_", "?", "_", `"`, "_", "<", "_", ">", "_", "|", "_", "\n", "_", "\r", "_")

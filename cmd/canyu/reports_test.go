@@ -5,6 +5,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -359,6 +360,53 @@ func TestReportsRace(t *testing.T) {
 		}
 	}
 	b.want(b.got(), want...)
+}
+
+// Run looks at once, and ends when it is told to.
+func TestReportsRun(t *testing.T) {
+	t.Parallel()
+	sent := make(chan string, 10)
+	b := newBureau(t, func(stage mailtest.Stage, recipient string, _ int) string {
+		if stage == mailtest.Body {
+			sent <- recipient
+		}
+		return mailtest.Fine
+	})
+	b.at("04-01 18:00")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	s := b.scheduler()
+	go func() { ended <- s.Run(ctx) }()
+	if to := <-sent; to != "a@school.test" {
+		t.Errorf("sent to %s", to)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	// What was under way when it was told is written down.
+	b.want(b.states(), "04-01 r1 a@school.test sent 1 2.0.0 queued as 1")
+	if err := (&reports.Scheduler{Sender: &reports.Sender{}}).Run(t.Context()); err == nil {
+		t.Error("a scheduler without activities waits for nothing, silently")
+	}
+}
+
+// An address that was taken out of the configuration is not tried any more.
+func TestReportsRecipientRemoved(t *testing.T) {
+	t.Parallel()
+	b := newBureau(t, func(stage mailtest.Stage, recipient string, _ int) string {
+		if stage == mailtest.Recipient && recipient == "typo@school.test" {
+			return "450 4.1.2 unknown domain"
+		}
+		return mailtest.Fine
+	})
+	b.activity.Report.Recipients[county] = []string{"a@school.test", "typo@school.test"}
+	b.at("04-01 16:30")
+	b.tick(b.scheduler())
+	b.activity.Report.Recipients[county] = []string{"a@school.test"}
+	b.clock.Add(3600)
+	b.tick(b.scheduler())
+	b.want(b.states(), "04-01 r1 a@school.test sent 1 2.0.0 queued as 1", "04-01 r1 typo@school.test failed 1 no longer a recipient")
 }
 
 // plain is the mail's text without its encoding, as far as the tests look at it.
