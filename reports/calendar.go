@@ -137,3 +137,14 @@ func (c *Calendar) Working(day canyu.Day) (bool, error) {
 
 // Years that are known, the earliest first.
 func (c *Calendar) Years() []int { return slices.Sorted(maps.Keys(c.years)) }
+
+// Missing is the year that somebody should bring the holidays of, or 0: the year
+// of now, or, from mid-November on, when its notice is out, the next one.
+func (c *Calendar) Missing(now time.Time) int {
+	for _, year := range []int{now.Year(), now.AddDate(0, 0, 47).Year()} {
+		if !c.years[year] {
+			return year
+		}
+	}
+	return 0
+}

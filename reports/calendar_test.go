@@ -116,3 +116,17 @@ func TestCalendarOverride(t *testing.T) {
 		t.Errorf("wrong files: %v", err)
 	}
 }
+
+func TestCalendarMissing(t *testing.T) {
+	t.Parallel()
+	c := calendar(t)
+	for date, want := range map[string]int{"2026-11-14": 0, "2026-11-15": 2027, "2027-01-01": 2027, "2025-12-31": 0, "2003-06-01": 2003} {
+		now, err := time.Parse(time.DateOnly, date)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Missing(now); got != want {
+			t.Errorf("%s: %d is missing, want %d", date, got, want)
+		}
+	}
+}

@@ -17,10 +17,10 @@ var chartFontFile []byte
 var chartFont = sync.OnceValues(func() (*truetype.Font, error) { return truetype.Parse(chartFontFile) })
 
 // chart is the trend over the activity's days as a PNG: new students as bars, all
-// so far as a line. nil where there is nothing to draw. It keeps its white ground
+// so far as a line. nil on the first day: one day is no trend. It keeps its white ground
 // in mail clients that turn the rest dark.
 func (r *Report) chart(lang string) ([]byte, error) {
-	if len(r.Days) == 0 {
+	if len(r.Days) < 2 {
 		return nil, nil
 	}
 	font, err := chartFont()

@@ -319,7 +319,7 @@ func TestReportStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	var metrics []string
-	for _, m := range families[0].Metric {
+	for _, m := range families[1].Metric {
 		metrics = append(metrics, fmt.Sprintf("%s %g", m.Label[1].GetValue(), m.Gauge.GetValue()))
 	}
 	b.want(metrics, "blind 0", "missed 0", "overdue 2", "rejected 1")

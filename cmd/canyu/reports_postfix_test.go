@@ -128,14 +128,14 @@ func TestPostfix(t *testing.T) {
 		b.activity.Report.Recipients[county] = []string{"a@school.test", "gone@school.test", "busy@school.test"}
 		b.at("04-01 10:00")
 		b.join(3, 3418020001)
-		b.at("04-01 16:30")
+		b.at("04-05 16:30")
 		s := b.sender(b.archive, b.ledger, "postfix")
 		s.Mailer, err = reports.NewMailer(reports.MailConfig{URL: url, CAFile: dir + "/cert.pem", From: "宣州区教育局 <report@example.org>",
 			DKIM: reports.DKIM{Domain: "example.org", Selector: "canyu", KeyFile: dir + "/dkim.pem"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := s.Send(t.Context(), b.activity, county, b.day("2017-04-01"))
+		r, err := s.Send(t.Context(), b.activity, county, b.day("2017-04-05"))
 		if err != nil {
 			t.Fatal(err)
 		}
