@@ -31,12 +31,11 @@ var (
 // A ledger is divided into Shards, numbered from 0; all classes of a school are
 // in one shard. The number is fixed when an activity's first epoch begins.
 type Ledger interface {
-	// Begin marks an activity's ledger as whole, unless it is already marked, and
-	// returns the mark that it has now. fingerprint names the secret that keys
-	// the participants: ErrKey if the ledger was begun with another one. It is
-	// called only for a new activity: an archive that already has an epoch means
-	// that the mark was lost, not that it never was (see Attach).
-	Begin(ctx context.Context, activity, fingerprint string) (epoch string, err error)
+	// Begin returns the mark of an activity's ledger. A new activity, epoch "",
+	// gets one unless it has; one that the archive remembers with an epoch must
+	// have that, or it is ErrLost and nothing is written. fingerprint names the
+	// secret that keys the participants: ErrKey if another one was begun with.
+	Begin(ctx context.Context, activity, epoch, fingerprint string) (mark string, err error)
 
 	// Epoch is the mark, or "" where there is none: the ledger is new, or it
 	// lost its data.

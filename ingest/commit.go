@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/spool"
 )
 
 // Bounds of the committer.
@@ -20,11 +22,14 @@ const (
 	// queueSize is how many participations may wait. Beyond it a submission is
 	// refused at once: the client tries again later rather than time out.
 	queueSize = 64 * batchSize
-	// patience is how long a batch is tried before those that wait for it are told
-	// that the ledger is away.
+	// patience is how long a batch is tried where there is no spool, before those
+	// that wait for it are told that the ledger is away.
 	patience = 3 * time.Second
 	// attempt bounds one try.
 	attempt = 2 * time.Second
+	// writerIdle is after how long without a batch a writer takes a new name: long
+	// before a ledger forgets the old one.
+	writerIdle = 24 * time.Hour
 )
 
 // errAway is the reply to those whose batch could not be recorded. It may have been
@@ -37,11 +42,15 @@ var errBusy = errors.New("too much is waiting to be recorded")
 // committer groups the participations of one activity into batches: while one is
 // being recorded, the next one fills. Under load batches grow by themselves, and
 // with none the wait is one round trip; there is no timer.
+//
+// Where there is a spool, a batch that the ledger does not take goes there, and so
+// does every one after it until the spool is empty again (see spooling.go).
 type committer struct {
 	ledger   canyu.Ledger
+	spool    *spool.Spool // nil: none
 	activity string
-	writer   string
 	epoch    func() string
+	refused  func() error // why nothing may be recorded, not even in the spool
 	log      *slog.Logger
 	observe  func(size int, took time.Duration, err error)
 
@@ -51,39 +60,52 @@ type committer struct {
 	closed  bool
 	wake    chan struct{} // one token: there is something to do
 
+	writing  sync.Mutex // guards the rest
+	writer   string
 	sequence uint64
+	recorded uint64    // newest sequence that the ledger acknowledged
+	at       time.Time // of the newest batch
+	recent   recent
+
+	spooling   bool // batches go to the spool
+	recovering bool // what was recorded last is among them
 }
 
 // batch is what those who wait for it hold.
 type batch struct {
 	canyu.Batch
-	since time.Time
-	done  chan struct{} // closed when Outcomes and err are final
-	err   error
+	since   time.Time
+	done    chan struct{} // closed when Outcomes, spooled and err are final
+	spooled bool          // durable in the spool; there are no outcomes yet
+	err     error
 }
 
-func newCommitter(l canyu.Ledger, activity string, writer uint64, epoch func() string) *committer {
+func newCommitter(l canyu.Ledger, sp *spool.Spool, activity string, epoch func() string) *committer {
 	return &committer{
 		ledger:   l,
+		spool:    sp,
 		activity: activity,
-		writer:   strconv.FormatUint(writer, 36),
+		writer:   newWriter(),
 		epoch:    epoch,
+		refused:  func() error { return nil },
 		log:      slog.Default(),
 		observe:  func(int, time.Duration, error) {},
 		wake:     make(chan struct{}, 1),
 	}
 }
 
-// commit records ps and returns their outcomes when they are durable. It waits for
-// as long as that takes, at most a little over patience: what ps borrows must stay
-// valid until it returns.
+func newWriter() string { return strconv.FormatUint(rand.Uint64(), 36) }
+
+// commit records ps and returns their outcomes when they are durable; none where
+// they are durable in the spool. It waits for as long as that takes, at most a
+// little over patience: what ps borrows must stay valid until it returns.
 func (c *committer) commit(ps ...canyu.Participation) ([]canyu.Outcome, error) {
 	b, at, err := c.join(ps)
 	if err != nil {
 		return nil, err
 	}
 	<-b.done
-	if b.err != nil {
+	if b.err != nil || b.spooled {
 		return nil, b.err
 	}
 	return b.Outcomes[at : at+len(ps)], nil
@@ -150,30 +172,75 @@ func (c *committer) run(ctx context.Context) {
 	}
 }
 
-// record tries until the batch is recorded or patience is over, at least once. What
-// stopped the server must not stop a batch that somebody waits for, so it has its
-// own deadlines.
+// record records a batch in the ledger or, failing that, in the spool. What stopped
+// the server must not stop a batch that somebody waits for, so it has its own
+// deadlines.
 func (c *committer) record(b *batch) {
-	c.sequence++
-	b.Activity, b.Writer, b.Sequence = c.activity, c.writer, c.sequence
 	started := time.Now()
-	for pause := 20 * time.Millisecond; ; pause *= 2 {
-		// The epoch may change between tries: a rebuild gives a new one.
-		b.Epoch = c.epoch()
-		ctx, cancel := context.WithTimeout(context.Background(), attempt)
-		err := c.ledger.Record(ctx, &b.Batch)
-		cancel()
-		if err == nil {
-			b.err = nil
-			break
-		}
+	defer func() { c.observe(len(b.Participations), time.Since(started), b.err) }()
+	if err := c.refused(); err != nil {
 		b.err = fmt.Errorf("%w: %w", errAway, err)
+		return
+	}
+	if c.sign(b) {
+		c.keep(b)
+		return
+	}
+	err := c.tryLedger(b)
+	switch {
+	case err == nil:
+		c.recordedNow(b)
+	case c.spool == nil || errors.Is(err, canyu.ErrHeld):
+		b.err = fmt.Errorf("%w: %w", errAway, err)
+		c.log.Error("cannot record", "activity", c.activity, "participations", len(b.Participations), "error", err)
+	default:
+		c.startSpooling(err)
+		c.keep(b)
+	}
+}
+
+// sign gives the batch its writer and sequence, and reports whether it goes to the
+// spool.
+func (c *committer) sign(b *batch) (spooling bool) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	now := time.Now()
+	if now.Sub(c.at) > writerIdle {
+		c.writer, c.sequence, c.recorded = newWriter(), 0, 0
+	}
+	c.at = now
+	c.sequence++
+	b.Activity, b.Writer, b.Sequence, b.After = c.activity, c.writer, c.sequence, c.recorded
+	return c.spooling
+}
+
+// tryLedger tries once where there is a spool, else until patience is over.
+func (c *committer) tryLedger(b *batch) error {
+	for pause := 20 * time.Millisecond; ; pause *= 2 {
+		err := c.tryOnce(&b.Batch)
 		final := errors.Is(err, canyu.ErrLost) || errors.Is(err, canyu.ErrHeld) || errors.Is(err, canyu.ErrStale)
-		if final || time.Since(b.since)+pause > patience {
-			c.log.Error("cannot record", "activity", c.activity, "participations", len(b.Participations), "error", err)
-			break
+		if err == nil || final || c.spool != nil || time.Since(b.since)+pause > patience {
+			return err
 		}
 		time.Sleep(pause)
 	}
-	c.observe(len(b.Participations), time.Since(started), b.err)
+}
+
+func (c *committer) tryOnce(b *canyu.Batch) error {
+	// The epoch may change between tries: a rebuild gives a new one.
+	b.Epoch = c.epoch()
+	ctx, cancel := context.WithTimeout(context.Background(), attempt)
+	defer cancel()
+	return c.ledger.Record(ctx, b)
+}
+
+func (c *committer) recordedNow(b *batch) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if b.Writer == c.writer {
+		c.recorded = max(c.recorded, b.Sequence)
+	}
+	if c.spool != nil {
+		c.recent.add(b.Participations)
+	}
 }

@@ -17,7 +17,8 @@ type (
 		School       string       `json:"school,omitempty"`
 		Region       string       `json:"region,omitempty"`
 		Participants people       `json:"participants"`
-		Submissions  *int         `json:"submissions"` // null while the archive is away
+		Submissions  *int         `json:"submissions"`       // null while the archive is away
+		Spooled      int          `json:"spooled,omitempty"` // accepted, of the whole activity, and not counted yet
 		Enrolled     int          `json:"enrolled"`
 		Rate         *float64     `json:"rate"` // students ÷ enrolled; null where nobody is enrolled
 		Required     requiredView `json:"required"`
@@ -123,6 +124,11 @@ func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
 		problemOf(err).write(ctx)
 		return
 	}
+	if a.isRecovering() {
+		// Until then a count could be lower than it was before.
+		problemOf(errAway).write(ctx)
+		return
+	}
 	deadline, cancel := context.WithTimeout(context.Background(), attempt)
 	defer cancel()
 	now := s.now()
@@ -150,6 +156,7 @@ func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
 	} else {
 		s.Log.Error("cannot read the archive", "activity", a.ID, "error", err)
 	}
+	v.Spooled = a.spooled()
 	v.AsOf = now.In(a.Zone).Format(time.RFC3339)
 	writeJSON(ctx, v)
 }

@@ -57,6 +57,8 @@ func (id *identity) fingerprint() string {
 // I, L, O or U to misread.
 type receipt [9]byte
 
+func (r receipt) String() string { return string(r[:]) }
+
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 // participant of a submission that Validate has passed.

@@ -21,7 +21,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		participations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "canyu_participations_total",
-			Help: "Accepted submissions: durable, and counted or a repeat.",
+			Help: "Accepted submissions: durable, and counted, a repeat, or spooled until that is known.",
 		}, []string{"activity", "outcome"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "canyu_refusals_total",
@@ -43,16 +43,25 @@ func newMetrics() *metrics {
 // Collectors of the server's metrics, to be registered once.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.metrics
-	return []prometheus.Collector{m.participations, m.refusals, m.batches, m.commits}
+	all := []prometheus.Collector{m.participations, m.refusals, m.batches, m.commits}
+	for _, a := range s.activities {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "canyu_spool_participations",
+			Help:        "Acknowledged participations that wait in this process's spool.",
+			ConstLabels: prometheus.Labels{"activity": a.ID},
+		}, func() float64 { return float64(a.spooled()) }))
+	}
+	return all
 }
 
 // outcomeCounters are looked up once, not at every request.
-type outcomeCounters struct{ counted, repeats prometheus.Counter }
+type outcomeCounters struct{ counted, repeats, accepted prometheus.Counter }
 
 func (m *metrics) outcomesOf(activity string) outcomeCounters {
 	return outcomeCounters{
-		counted: m.participations.WithLabelValues(activity, "counted"),
-		repeats: m.participations.WithLabelValues(activity, "repeat"),
+		counted:  m.participations.WithLabelValues(activity, "counted"),
+		repeats:  m.participations.WithLabelValues(activity, "repeat"),
+		accepted: m.participations.WithLabelValues(activity, "spooled"),
 	}
 }
 

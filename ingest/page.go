@@ -52,7 +52,7 @@ type where struct{ Text, URL, Change string }
 
 type thanksView struct {
 	Ordinal, Receipt, Again string
-	Repeat                  bool
+	Repeat, Accepted        bool
 }
 
 // page is GET and POST of /a/{activity}.
@@ -160,7 +160,7 @@ func (p *pageRequest) submit(s *Server) {
 	default:
 		p.at.role = role.String()
 		p.Where = p.whereClass(r)
-		p.Thanks = thanksView{Receipt: got.Receipt, Again: p.url(p.at), Repeat: !got.Counted}
+		p.Thanks = thanksView{Receipt: got.Receipt.String(), Again: p.url(p.at), Accepted: got.Accepted, Repeat: !got.Counted && !got.Accepted}
 		if got.Counted {
 			p.Thanks.Ordinal = grouped(got.Ordinal)
 		}

@@ -12,11 +12,14 @@ import (
 	"github.com/canyu/canyu"
 )
 
-// result is what a submission is told.
+// result is what became of a submission.
 type result struct {
 	Counted bool
 	Ordinal uint64 // of the counted
-	Receipt string
+	Receipt receipt
+	// Accepted: durable in the spool, while the ledger is away. Whether it is the
+	// first of its participant, and its ordinal, are not known yet.
+	Accepted bool
 }
 
 // participations is POST /v1/participations.
@@ -43,15 +46,10 @@ func (s *Server) participations(ctx *fasthttp.RequestCtx) {
 	if err == nil {
 		var outcomes []canyu.Outcome
 		if outcomes, err = a.commit(p); err == nil {
-			o := outcomes[0]
-			a.outcomes.tell(o)
-			status := fasthttp.StatusOK
-			if o.Counted {
-				status = fasthttp.StatusCreated
-			}
-			ctx.SetStatusCode(status)
+			res := a.result(outcomes, 0, rc)
+			ctx.SetStatusCode(res.status())
 			ctx.Response.Header.SetContentTypeBytes(contentTypeJSON)
-			ctx.SetBody(appendResult(make([]byte, 0, 80), o, rc))
+			ctx.SetBody(append(res.append(make([]byte, 0, 80)), '}'))
 			return
 		}
 	}
@@ -129,34 +127,56 @@ func joined(bad canyu.InvalidError, err error) error {
 	return bad
 }
 
-// appendResult appends {"counted":true,"ordinal":…,"receipt":"…"}.
-func appendResult(b []byte, o canyu.Outcome, rc receipt) []byte {
-	if o.Counted {
+// result of participation i of a commit, which is told to the metrics.
+func (a *activity) result(outcomes []canyu.Outcome, i int, rc receipt) result {
+	if outcomes == nil {
+		a.outcomes.accepted.Inc()
+		return result{Accepted: true, Receipt: rc}
+	}
+	a.outcomes.tell(outcomes[i])
+	return result{Counted: outcomes[i].Counted, Ordinal: outcomes[i].Ordinal, Receipt: rc}
+}
+
+func (r *result) status() int {
+	switch {
+	case r.Accepted:
+		return fasthttp.StatusAccepted
+	case r.Counted:
+		return fasthttp.StatusCreated
+	}
+	return fasthttp.StatusOK
+}
+
+// append appends {"counted":true,"ordinal":…,"receipt":"…" without the last brace.
+func (r *result) append(b []byte) []byte {
+	switch {
+	case r.Accepted:
+		b = append(b, `{"state":"accepted"`...)
+	case r.Counted:
 		b = append(b, `{"counted":true,"ordinal":`...)
-		b = strconv.AppendUint(b, o.Ordinal, 10)
-	} else {
+		b = strconv.AppendUint(b, r.Ordinal, 10)
+	default:
 		b = append(b, `{"counted":false`...)
 	}
 	b = append(b, `,"receipt":"`...)
-	b = append(b, rc[:]...)
-	return append(b, `"}`...)
+	b = append(b, r.Receipt[:]...)
+	return append(b, '"')
 }
 
 // participationArray answers one result for each item, in order, each with its
 // status. Items of one activity are recorded together.
 func (s *Server) participationArray(ctx *fasthttp.RequestCtx, items []decoded) {
 	type slot struct {
-		a       *activity
-		receipt receipt
-		outcome canyu.Outcome
-		err     error
+		result
+		a   *activity
+		err error
 	}
 	slots := make([]slot, len(items))
 	groups := make(map[*activity][]canyu.Participation)
 	at := s.now()
 	for i := range items {
 		var p canyu.Participation
-		slots[i].a, p, slots[i].receipt, slots[i].err = s.accept(&items[i], at)
+		slots[i].a, p, slots[i].Receipt, slots[i].err = s.accept(&items[i], at)
 		if slots[i].err == nil {
 			groups[slots[i].a] = append(groups[slots[i].a], p)
 		}
@@ -167,7 +187,7 @@ func (s *Server) participationArray(ctx *fasthttp.RequestCtx, items []decoded) {
 		for i := range slots {
 			if sl := &slots[i]; sl.a == a && sl.err == nil {
 				if sl.err = err; err == nil {
-					sl.outcome = outcomes[n]
+					sl.result = a.result(outcomes, n, sl.Receipt)
 				}
 				n++
 			}
@@ -188,13 +208,8 @@ func (s *Server) participationArray(ctx *fasthttp.RequestCtx, items []decoded) {
 			}
 			continue
 		}
-		sl.a.outcomes.tell(sl.outcome)
-		if sl.outcome.Counted {
-			body = append(body, `{"status":201,`...)
-		} else {
-			body = append(body, `{"status":200,`...)
-		}
-		body = append(body, appendResult(nil, sl.outcome, sl.receipt)[1:]...)
+		body = append(sl.append(body), `,"status":`...)
+		body = append(strconv.AppendInt(body, int64(sl.status()), 10), '}')
 	}
 	body = append(body, `]}`...)
 	ctx.Response.Header.SetContentTypeBytes(contentTypeJSON)
@@ -207,8 +222,7 @@ func (s *Server) submit(sub *canyu.Submission) (result, error) {
 	if err == nil {
 		var outcomes []canyu.Outcome
 		if outcomes, err = a.commit(p); err == nil {
-			a.outcomes.tell(outcomes[0])
-			return result{outcomes[0].Counted, outcomes[0].Ordinal, string(rc[:])}, nil
+			return a.result(outcomes, 0, rc), nil
 		}
 	}
 	s.metrics.refused(problemOf(err).outcome)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -15,18 +14,20 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/spool"
 )
 
 // MaxBody is the largest request in bytes: 100 submissions with the longest
 // messages fit.
 const MaxBody = 256 << 10
 
-// Config is what a Server needs. All fields but Now and Log must be set.
+// Config is what a Server needs. All fields but Spool, Metrics, Now and Log must be set.
 type Config struct {
 	Activities []*canyu.Activity
 	Ledger     canyu.Ledger
 	Archive    canyu.Archive
 	Secret     []byte                  // keys the participants; the same on every node
+	Spool      *spool.Spool            // where batches wait while the ledger is away; may be nil
 	Metrics    fasthttp.RequestHandler // GET /metrics
 	Now        func() time.Time
 	Log        *slog.Logger
@@ -54,11 +55,23 @@ type activity struct {
 // attachment is whether an activity's ledger and archive were found to belong
 // together, and with which epoch.
 type attachment struct {
-	epoch string
-	err   error // why nothing is counted
+	epoch    string
+	err      error // why nothing is counted
+	attached bool  // it was, at least once
 }
 
 func (a *activity) epochNow() string { return a.state.Load().epoch }
+
+// refused is why nothing may be recorded. A ledger that is away or lost its data
+// does not stand in the way of the spool; one that was begun with another key, or
+// has not been looked at yet, does.
+func (a *activity) refused() error {
+	s := a.state.Load()
+	if s.err == nil || s.attached && !errors.Is(s.err, canyu.ErrKey) || errors.Is(s.err, canyu.ErrLost) {
+		return nil
+	}
+	return s.err
+}
 
 // NewServer does not touch ledger or archive: Run does.
 func NewServer(c Config) *Server {
@@ -69,11 +82,11 @@ func NewServer(c Config) *Server {
 		c.Log = slog.Default()
 	}
 	s := &Server{Config: c, activities: make(map[string]*activity), metrics: newMetrics()}
-	writer := rand.Uint64()
 	for _, ca := range c.Activities {
 		a := &activity{Activity: ca, identity: newIdentity(c.Secret, ca), outcomes: s.metrics.outcomesOf(ca.ID)}
 		a.state.Store(&attachment{err: errors.New("not attached yet")})
-		a.committer = newCommitter(c.Ledger, ca.ID, writer, a.epochNow)
+		a.committer = newCommitter(c.Ledger, c.Spool, ca.ID, a.epochNow)
+		a.committer.refused = a.refused
 		a.committer.log = c.Log
 		a.committer.observe = s.metrics.observeCommit
 		s.activities[ca.ID] = a
@@ -108,6 +121,9 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	for _, a := range s.activities {
 		wg.Go(func() { a.committer.run(background) })
 		wg.Go(func() { s.keepAttached(background, a) })
+		if s.Spool != nil {
+			wg.Go(func() { a.committer.drain(background) })
+		}
 	}
 	wg.Go(func() { s.keepRoster(background) })
 	defer wg.Wait()
@@ -138,15 +154,21 @@ const (
 // has been restored.
 func (s *Server) keepAttached(ctx context.Context, a *activity) {
 	for {
-		if a.state.Load().err != nil || s.lost(ctx, a) {
+		was := a.state.Load()
+		if was.err == nil && s.lost(ctx, a) {
+			a.committer.lost()
+			was = &attachment{epoch: "", err: canyu.ErrLost, attached: true}
+			a.state.Store(was)
+		}
+		if was.err != nil {
 			epoch, err := canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, a.fingerprint())
-			if was := a.state.Load().err; err != nil && (was == nil || was.Error() != err.Error()) {
+			if err != nil && was.err.Error() != err.Error() {
 				s.Log.Error("counting is stopped", "activity", a.ID, "error", err)
 			}
 			if err == nil {
 				s.Log.Info("counting", "activity", a.ID)
 			}
-			a.state.Store(&attachment{epoch: epoch, err: err})
+			a.state.Store(&attachment{epoch: epoch, err: err, attached: was.attached || err == nil})
 		}
 		if !pause(ctx, attachEvery) {
 			return
@@ -313,14 +335,16 @@ func drain(c net.Conn) {
 	}
 }
 
-// ready is 200 when participations are counted, else it says what is missing.
+// ready is 200 when participations are taken: counted, or kept in the spool until
+// they are. Else it says what is missing.
 func (s *Server) ready(ctx *fasthttp.RequestCtx) {
 	var missing []string
 	if len(s.roster().Schools(0)) == 0 {
 		missing = append(missing, "the roster is empty: canyu roster import")
 	}
 	for _, ca := range s.Activities {
-		if err := s.activities[ca.ID].state.Load().err; err != nil {
+		a := s.activities[ca.ID]
+		if err := a.state.Load().err; err != nil && (s.Spool == nil || a.refused() != nil) {
 			missing = append(missing, err.Error())
 		}
 	}
@@ -329,6 +353,11 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	ctx.SetBodyString("ready\n")
+	for _, ca := range s.Activities {
+		if n := s.activities[ca.ID].spooled(); n > 0 {
+			fmt.Fprintf(ctx, "activity %s: %d participations wait in the spool\n", ca.ID, n)
+		}
+	}
 }
 
 // index sends visitors to the activity, where there is only one.

@@ -14,7 +14,8 @@ import (
 // to rebuild.
 var ErrWhole = errors.New("the ledger is whole")
 
-// Rebuild fills the ledger of an activity that lost its data with the
+// Rebuild fills the ledger of an activity that lost its data, or came back with old
+// data, with the
 // participants of the archive, and gives both a new epoch: a batch or a ledger
 // of the old one is recognised should it come back. progress, if not nil, is
 // told now and then how many participants are in.
@@ -52,9 +53,18 @@ func rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fin
 	case remembered == "" || mark == remembered:
 		return ErrWhole
 	case mark != "" && mark == intended:
-		return agree(ctx, a, activity, intended)
+		return agree(ctx, a, activity, remembered, intended)
 	case mark != "":
-		return fmt.Errorf("it has epoch %q, which is not the archive's %q: it belongs to another archive, empty it first", mark, remembered)
+		past, err := a.Epoch(ctx, past(activity, mark))
+		if err != nil {
+			return err
+		}
+		if past == "" {
+			return fmt.Errorf("it has epoch %q, which was never the archive's (%q): it belongs to another archive, empty it first", mark, remembered)
+		}
+		if err := l.Unmark(ctx, activity); err != nil {
+			return err
+		}
 	}
 	intended = rand.Text()
 	if err := a.SetEpoch(ctx, intention(activity), intended); err != nil {
@@ -71,11 +81,15 @@ func rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fin
 	if err := l.Restore(ctx, activity, intended, fingerprint, atLeast(expected, a.Participants(ctx, activity)), progress); err != nil {
 		return err
 	}
-	return agree(ctx, a, activity, intended)
+	return agree(ctx, a, activity, remembered, intended)
 }
 
-// agree tells the archive what the ledger has been marked with.
-func agree(ctx context.Context, a canyu.Archive, activity, epoch string) error {
+// agree tells the archive what the ledger has been marked with, and that it was
+// marked otherwise before: a ledger with that mark is an old copy of ours.
+func agree(ctx context.Context, a canyu.Archive, activity, before, epoch string) error {
+	if err := a.SetEpoch(ctx, past(activity, before), "past"); err != nil {
+		return err
+	}
 	if err := a.SetEpoch(ctx, activity, epoch); err != nil {
 		return err
 	}
@@ -85,6 +99,9 @@ func agree(ctx context.Context, a canyu.Archive, activity, epoch string) error {
 // intention is where the intended epoch is written down: no activity's name, for
 // those have no slash.
 func intention(activity string) string { return activity + "/rebuild" }
+
+// past is where it is written down that the activity once had an epoch.
+func past(activity, epoch string) string { return activity + "/past/" + epoch }
 
 // atLeast makes an error of participants that end too soon: a connection that
 // broke must not look like the end, or the rest would be counted from zero.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -297,5 +295,5 @@ func (s *site) submission(fields map[string]any) string {
 	return string(text)
 }
 
-// sortedBy is for comparing maps readably.
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+// pauseABit is for polling another process.
+func pauseABit() { <-time.After(20 * time.Millisecond) }

@@ -139,7 +139,7 @@ func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error)
 	if err != nil {
 		return nil, err
 	}
-	sender := &reports.Sender{Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Holder: holder, Log: log}
+	sender := &reports.Sender{Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Holder: holder, Log: log}
 	url, from := s.SMTP.URL, s.SMTP.From
 	if s.Outbox != "" {
 		url = "outbox:" + s.Outbox

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest"
+	"github.com/canyu/canyu/ingest/spool"
 	"github.com/canyu/canyu/reports"
 	"github.com/canyu/canyu/rollup"
 )
@@ -52,11 +54,19 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 	ingestDone := make(chan struct{})
 
 	if slices.Contains(s.Run, "ingest") {
+		var waiting *spool.Spool
+		if s.Redis != "" { // the embedded ledger is as near as a spool
+			if waiting, err = spool.Open(ctx, filepath.Join(s.Data, "spool"), int64(s.SpoolLimit)<<20); err != nil {
+				return err
+			}
+			defer waiting.Close()
+		}
 		server := ingest.NewServer(ingest.Config{
 			Activities: s.activities,
 			Ledger:     e.ledger,
 			Archive:    e.archive,
 			Secret:     secret,
+			Spool:      waiting,
 			Metrics:    fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 			Log:        log,
 		})
@@ -77,6 +87,9 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 		worker := s.worker(e, log)
 		registry.MustRegister(backlog{e.ledger, s.activities})
 		group.Go(func() error { return worker.Run(after(failed, ingestDone)) })
+		if s.Rebuild == "auto" {
+			group.Go(func() error { return s.keepRebuilding(failed, e, secret, log) })
+		}
 	}
 	if slices.Contains(s.Run, "reports") && s.hasRecipients() {
 		scheduler, err := s.scheduler(e, log)

@@ -45,6 +45,8 @@ type settings struct {
 	Run        []string           `yaml:"run"`
 	SMTP       smtpSettings       `yaml:"smtp"`
 	Outbox     string             `yaml:"outbox"`
+	SpoolLimit int                `yaml:"spool_limit"` // MiB that may wait while Redis is away
+	Rebuild    string             `yaml:"rebuild"`     // manual | auto: a ledger that lost its data
 	Calendar   string             `yaml:"calendar"`
 	Activities []activitySettings `yaml:"activities"`
 
@@ -69,7 +71,7 @@ func (f *Flags) settings() (*settings, error) {
 			path = "canyu.yaml"
 		}
 	}
-	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts}
+	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, Rebuild: "manual"}
 	var errs []error
 	if path != "" {
 		text, err := os.ReadFile(path)
@@ -126,6 +128,12 @@ func (s *settings) check() (errs []error) {
 	}
 	if len(s.Run) == 0 {
 		wrong("run: want at least one of %s", strings.Join(parts, ", "))
+	}
+	if s.SpoolLimit < 1 {
+		wrong("spool_limit %d: want at least 1 (MiB)", s.SpoolLimit)
+	}
+	if s.Rebuild != "manual" && s.Rebuild != "auto" {
+		wrong("rebuild %q: want manual or auto", s.Rebuild)
 	}
 	if s.SMTP.URL != "" && s.SMTP.From == "" {
 		wrong("smtp.from: missing")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/canyu/canyu"
-	"github.com/canyu/canyu/ingest"
 	"github.com/canyu/canyu/rollup"
 )
 
@@ -26,6 +25,12 @@ func (c *verifyCommand) Run(ctx context.Context, out stdout) error {
 		roster, err := e.archive.Roster(ctx)
 		if err != nil {
 			return err
+		}
+		if mark, err := e.archive.Epoch(ctx, a.ID); err != nil {
+			return err
+		} else if mark == "" {
+			fmt.Fprintf(out, "activity %s: nobody has taken part yet\n", a.ID)
+			continue
 		}
 		differences, err := rollup.Verify(ctx, e.ledger, e.archive, a.ID, classesOf(roster))
 		if err != nil {
@@ -60,40 +65,4 @@ func classesOf(r *canyu.Roster) []canyu.Class {
 		}
 	}
 	return classes
-}
-
-type rebuildCommand struct{ Flags }
-
-// Run restores the ledgers that lost their data; whole ones are left alone.
-func (c *rebuildCommand) Run(ctx context.Context, out stdout, errOut stderr) error {
-	s, e, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer e.close()
-	if e.beside {
-		return canyu.ErrHeld
-	}
-	secret, err := s.secret()
-	if err != nil {
-		return err
-	}
-	for _, a := range s.activities {
-		if mark, err := e.ledger.Epoch(ctx, a.ID); err != nil {
-			return err
-		} else if mark != "" {
-			fmt.Fprintf(out, "activity %s: the ledger is whole\n", a.ID)
-			continue
-		}
-		n := 0
-		err := rollup.Rebuild(ctx, e.ledger, e.archive, a.ID, ingest.Fingerprint(secret, a), func(done int) {
-			n = done
-			fmt.Fprintf(errOut, "activity %s: %d participants restored\n", a.ID, done)
-		})
-		if err != nil {
-			return fmt.Errorf("activity %s: %w", a.ID, err)
-		}
-		fmt.Fprintf(out, "activity %s: restored, %d participants\n", a.ID, n)
-	}
-	return nil
 }

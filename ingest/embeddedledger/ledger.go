@@ -157,17 +157,23 @@ func (l *Ledger) Epoch(ctx context.Context, activity string) (string, error) {
 }
 
 // Begin implements canyu.Ledger.
-func (l *Ledger) Begin(ctx context.Context, activity, fingerprint string) (string, error) {
+func (l *Ledger) Begin(ctx context.Context, activity, epoch, fingerprint string) (string, error) {
 	if err := l.refresh(ctx); err != nil {
 		return "", err
 	}
 	l.mu.RLock()
 	a := l.activities[activity]
 	l.mu.RUnlock()
-	if a != nil && a.epoch != "" {
-		if a.fingerprint != fingerprint {
-			return "", canyu.ErrKey
+	switch {
+	case a == nil || a.epoch == "":
+		if epoch != "" {
+			return "", canyu.ErrLost
 		}
+	case epoch != "" && a.epoch != epoch:
+		return "", canyu.ErrLost
+	case a.fingerprint != fingerprint:
+		return "", canyu.ErrKey
+	default:
 		return a.epoch, nil
 	}
 	return l.mark(ctx, activity, rand.Text(), fingerprint)

@@ -46,7 +46,7 @@ func TestBesideAnother(t *testing.T) {
 	dir := t.TempDir()
 	holder := open(t, dir)
 	defer holder.Close()
-	epoch, err := holder.Begin(t.Context(), "a", "key")
+	epoch, err := holder.Begin(t.Context(), "a", "", "key")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,9 +34,10 @@ var (
 	recordLua string
 	record    = redis.NewScript(recordLua)
 
-	// begin sets a mark unless there is one, and replies with what there is.
-	begin = redis.NewScript(`if redis.call('SET', KEYS[1], ARGV[1], 'NX') then redis.call('SET', KEYS[2], ARGV[2]) end
-return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2])}`)
+	// begin sets a mark unless there is one, or one is remembered (ARGV 3), and
+	// replies with what there is.
+	begin = redis.NewScript(`if ARGV[3] == '' and redis.call('SET', KEYS[1], ARGV[1], 'NX') then redis.call('SET', KEYS[2], ARGV[2]) end
+return {redis.call('GET', KEYS[1]) or '', redis.call('GET', KEYS[2]) or ''}`)
 
 	claim = redis.NewScript(`local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -120,8 +121,23 @@ func (l *Ledger) Epoch(ctx context.Context, activity string) (string, error) {
 }
 
 // Begin implements canyu.Ledger.
-func (l *Ledger) Begin(ctx context.Context, activity, fingerprint string) (string, error) {
-	return l.mark(ctx, activity, rand.Text(), fingerprint)
+func (l *Ledger) Begin(ctx context.Context, activity, epoch, fingerprint string) (string, error) {
+	return l.mark(ctx, activity, epoch, rand.Text(), fingerprint)
+}
+
+// mark sets the mark to fresh, unless there is one or one is remembered.
+func (l *Ledger) mark(ctx context.Context, activity, remembered, fresh, fingerprint string) (string, error) {
+	keys := []string{prefix(activity) + "epoch", prefix(activity) + "key"}
+	found, err := begin.Run(ctx, l.rdb, keys, fresh, fingerprint, remembered).StringSlice()
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("cannot mark the ledger: %w", err)
+	case found[0] == "" || remembered != "" && found[0] != remembered:
+		return "", canyu.ErrLost
+	case found[1] != fingerprint:
+		return "", canyu.ErrKey
+	}
+	return found[0], nil
 }
 
 // Unmark implements canyu.Ledger.
@@ -130,18 +146,6 @@ func (l *Ledger) Unmark(ctx context.Context, activity string) error {
 		return fmt.Errorf("cannot take the mark away: %w", err)
 	}
 	return nil
-}
-
-func (l *Ledger) mark(ctx context.Context, activity, epoch, fingerprint string) (string, error) {
-	keys := []string{prefix(activity) + "epoch", prefix(activity) + "key"}
-	begun, err := begin.Run(ctx, l.rdb, keys, epoch, fingerprint).StringSlice()
-	if err != nil {
-		return "", fmt.Errorf("cannot mark the ledger: %w", err)
-	}
-	if begun[1] != fingerprint {
-		return "", canyu.ErrKey
-	}
-	return begun[0], nil
 }
 
 // Claim implements canyu.Ledger.

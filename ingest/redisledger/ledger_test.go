@@ -67,7 +67,7 @@ func TestEmptiedWhileOpen(t *testing.T) {
 	activity := "emptied-" + t.Name()
 	l := open(t)
 	defer l.Close()
-	epoch, err := l.Begin(t.Context(), activity, "key")
+	epoch, err := l.Begin(t.Context(), activity, "", "key")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestSetsAreIntsets(t *testing.T) {
 	activity := "intset-" + t.Name()
 	l := open(t)
 	defer l.Close()
-	epoch, err := l.Begin(t.Context(), activity, "key")
+	epoch, err := l.Begin(t.Context(), activity, "", "key")
 	if err != nil {
 		t.Fatal(err)
 	}

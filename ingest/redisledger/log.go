@@ -172,7 +172,7 @@ func (l *Ledger) Restore(ctx context.Context, activity, epoch, fingerprint strin
 	if progress != nil {
 		progress(n)
 	}
-	mark, err := l.mark(ctx, activity, epoch, fingerprint)
+	mark, err := l.mark(ctx, activity, "", epoch, fingerprint)
 	if err == nil && mark != epoch {
 		err = errors.New("another process has marked the ledger meanwhile")
 	}

@@ -1,0 +1,180 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/ledgerlog"
+)
+
+// recentBytes is how much of what was recorded last is remembered (see recent):
+// about a million participations.
+const recentBytes = 64 << 20
+
+// recent is what was recorded last, in the form of the log. It is no promise: the
+// ledger has it, durably. But a ledger that loses its data loses with it what the
+// archive has not read yet, and as long as this process lives it can give that back.
+type recent struct {
+	batches []recentBatch
+	bytes   int
+}
+
+type recentBatch struct {
+	size    int
+	payload []byte
+}
+
+func (r *recent) add(ps []canyu.Participation) {
+	payload := ledgerlog.Append(make([]byte, 0, 96*len(ps)), ps)
+	r.batches = append(r.batches, recentBatch{len(ps), payload})
+	r.bytes += len(payload)
+	drop := 0
+	for ; r.bytes > recentBytes; drop++ {
+		r.bytes -= len(r.batches[drop].payload)
+	}
+	r.batches = r.batches[drop:]
+}
+
+// keep puts a batch into the spool. Those who wait for it are told "accepted", or to
+// try again where the spool is full or its disk is.
+func (c *committer) keep(b *batch) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := c.spool.Append(ctx, &b.Batch); err != nil {
+		b.err = fmt.Errorf("%w: %w", errAway, err)
+		c.log.Error("cannot record", "activity", c.activity, "participations", len(b.Participations), "error", err)
+		return
+	}
+	b.spooled = true
+}
+
+// startSpooling sends every batch from now on to the spool.
+func (c *committer) startSpooling(why error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if !c.spooling {
+		c.log.Warn("the ledger does not take batches: they wait in the spool", "activity", c.activity, "error", why)
+		c.spooling = true
+	}
+	if errors.Is(why, canyu.ErrLost) {
+		c.giveBack()
+	}
+}
+
+// lost is told when the ledger was found to have lost its data, by whoever finds it.
+func (c *committer) lost() {
+	if c.spool != nil {
+		c.startSpooling(canyu.ErrLost)
+	}
+}
+
+// giveBack puts what was recorded last into the spool again, under a new writer: to
+// those that the archive has, or the ledger after all, it changes nothing. The
+// caller holds writing.
+func (c *committer) giveBack() {
+	again := c.recent
+	c.recent = recent{}
+	c.recovering = true
+	c.writer, c.sequence, c.recorded = newWriter(), 0, 0
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	n := 0
+	for _, b := range again.batches {
+		c.sequence++
+		if err := c.spool.AppendPayload(ctx, c.activity, c.writer, c.sequence, b.size, b.payload); err != nil {
+			c.log.Error("cannot keep what the ledger may have lost", "activity", c.activity, "error", err)
+			return
+		}
+		n += b.size
+	}
+	if n > 0 {
+		c.log.Warn("what was recorded last waits in the spool to be recorded again", "activity", c.activity, "participations", n)
+	}
+}
+
+// drainEvery is how often an away ledger is tried.
+const drainEvery = 500 * time.Millisecond
+
+// drain carries the spool into the ledger, in order, whenever the ledger takes it.
+func (c *committer) drain(ctx context.Context) {
+	for {
+		if err := c.drainOnce(ctx); err != nil && ctx.Err() == nil {
+			c.log.Debug("the spool waits", "activity", c.activity, "error", err)
+		}
+		if !pause(ctx, drainEvery) {
+			return
+		}
+	}
+}
+
+// drainOnce returns nil when the spool is empty and batches go to the ledger again.
+func (c *committer) drainOnce(ctx context.Context) error {
+	for ctx.Err() == nil {
+		e, err := c.spool.First(ctx, c.activity)
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			if c.stopSpooling() {
+				return nil
+			}
+			continue
+		}
+		if c.refused() != nil || c.epoch() == "" {
+			return errAway
+		}
+		err = c.tryOnce(&e.Batch)
+		if errors.Is(err, canyu.ErrStale) {
+			// Its writer is further on, say after a backup of this file was put
+			// back. As a batch of its own it is safe: participants count once.
+			e.Batch.Writer, e.Batch.Sequence = newWriter(), 1
+			err = c.tryOnce(&e.Batch)
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.spool.Remove(ctx, e); err != nil {
+			return err // recorded twice at the worst, which counts once
+		}
+		c.writing.Lock()
+		c.recent.add(e.Batch.Participations)
+		c.writing.Unlock()
+	}
+	return ctx.Err()
+}
+
+// stopSpooling sends batches to the ledger again, unless something has come into
+// the spool meanwhile. A batch of this writer that still is on its way there is
+// older than the next one to the ledger; the new writer keeps them apart.
+func (c *committer) stopSpooling() bool {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.spool.Waiting(c.activity) > 0 {
+		return false
+	}
+	if c.spooling {
+		c.log.Info("the spool is empty: batches go to the ledger again", "activity", c.activity)
+		c.spooling, c.recovering = false, false
+		c.writer, c.sequence, c.recorded = newWriter(), 0, 0
+	}
+	return true
+}
+
+// isRecovering reports whether the ledger may still lack what it had acknowledged
+// to this process before it lost its data.
+func (c *committer) isRecovering() bool {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.recovering
+}
+
+// spooled is how many participations wait in the spool.
+func (c *committer) spooled() int {
+	if c.spool == nil {
+		return 0
+	}
+	return c.spool.Waiting(c.activity)
+}
