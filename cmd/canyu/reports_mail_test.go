@@ -76,6 +76,16 @@ func TestReportsMisbehavingServer(t *testing.T) {
 			[]string{"a", "b", "c", "c", "d", "e"}, []string{"04-05 r1 c@school.test sent 2 2.0.0 queued as 1"}},
 		{"takes it and drops every time", only("c@school.test", mailtest.Body, mailtest.TakeAndDrop, mailtest.TakeAndDrop, mailtest.TakeAndDrop), []string{"a", "b", "c", "d", "e"},
 			[]string{"a", "b", "c", "c", "d", "e"}, []string{"04-05 r1 c@school.test failed 2 EOF (it may have arrived: it was handed over twice without an answer)"}},
+		{"takes it and drops, is busy, takes it and drops", func(s mailtest.Stage, recipient string, try int) string {
+			switch {
+			case recipient == "c@school.test" && s == mailtest.Recipient && try == 2:
+				return "451 4.3.0 later"
+			case recipient == "c@school.test" && s == mailtest.Body:
+				return mailtest.TakeAndDrop
+			}
+			return mailtest.Fine
+		}, []string{"a", "b", "c", "d", "e"}, []string{"a", "b", "c", "c", "d", "e"},
+			[]string{"04-05 r1 c@school.test failed 3 EOF (it may have arrived: it was handed over twice without an answer)"}},
 		{"is too busy", only("", mailtest.Greeting, "421 4.3.2 busy", mailtest.Fine, "421 4.3.2 busy"), nil, nil, nil},
 		{"451, then 250", only("b@school.test", mailtest.Recipient, "451 4.7.1 greylisted"), []string{"a", "c", "d", "e"}, nil, []string{"04-05 r1 b@school.test sent 2 2.0.0 queued as 1"}},
 		{"550 for one of five", only("b@school.test", mailtest.Recipient, "550 5.1.1 no such user", "550 5.1.1 no such user"), []string{"a", "c", "d", "e"},

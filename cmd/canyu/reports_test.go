@@ -330,7 +330,7 @@ func TestReportsAfterDaysAway(t *testing.T) {
 	}
 }
 
-// Three processes on one archive and one ledger: one sends.
+// Three processes on one archive and one ledger, one of them at it twice: one sends.
 func TestReportsRace(t *testing.T) {
 	t.Parallel()
 	b := newBureau(t, nil)
@@ -341,6 +341,7 @@ func TestReportsRace(t *testing.T) {
 		archive, ledger := b.engines()
 		processes = append(processes, &reports.Scheduler{Sender: b.sender(archive, ledger, name)})
 	}
+	processes = append(processes, &reports.Scheduler{Sender: processes[0].Sender})
 	for _, now := range b.week(30 * time.Minute) {
 		b.clock.Store(now.Unix())
 		var group sync.WaitGroup
