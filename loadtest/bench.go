@@ -70,7 +70,8 @@ type measure struct {
 	ServerCPU float64 `json:"server_cpu_us"` // per acknowledged request, until nothing is left to do for it
 	AfterCPU  float64 `json:"after_cpu_us"`  // of that, after the load: rollups that catch up
 	ClientCPU float64 `json:"client_cpu_us"`
-	Busy      float64 `json:"busy"` // how busy the machine was with something else before
+	OtherCPU  float64 `json:"other_cpu_us"` // all other processes during the load: Redis, ClickHouse, strangers
+	Busy      float64 `json:"busy"`         // how busy the machine was with something else before
 }
 
 // Run measures and prints the table. It fails where a server did, or where its
@@ -267,6 +268,7 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 	busy := settle(ctx, b.Patience)
 	server0, err0 := cpu(row.cmd.Process.Pid)
 	client0, err1 := cpu(os.Getpid())
+	idle0, all0 := machine()
 	res, err := Run(ctx, Options{
 		Target: row.target, Source: b.source, Schedule: Flood{},
 		Connections: b.Connections, Duration: d, First: row.next,
@@ -277,6 +279,7 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	idle1, all1 := machine()
 	client1, err2 := cpu(os.Getpid())
 	server1, err3 := cpu(row.cmd.Process.Pid)
 	settle(ctx, b.Patience) // what the server does afterwards for these requests is part of their price
@@ -305,14 +308,15 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 		Rate: res.Rate, P50: res.Latency.P50, P99: res.Latency.P99, Busy: busy,
 		ServerCPU: perRequest(server2-server0, good), AfterCPU: perRequest(server2-server1, good),
 		ClientCPU: perRequest(client1-client0, good),
+		OtherCPU:  perRequest(max(0, all1-all0-(idle1-idle0)-(server1-server0)-(client1-client0)), good),
 	}
 	name := "warm-up"
 	if round > 0 {
 		name = fmt.Sprintf("round %d", round)
 		row.rounds = append(row.rounds, m)
 	}
-	fmt.Fprintf(b.log, "%-10s %s: %.0f/s, p99 %.2f ms, server %.1f µs (%.1f afterwards) and client %.1f µs of CPU per request; machine %.0f %% busy before\n",
-		row.name, name, m.Rate, m.P99, m.ServerCPU, m.AfterCPU, m.ClientCPU, m.Busy*100)
+	fmt.Fprintf(b.log, "%-10s %s: %.0f/s, p99 %.2f ms, server %.1f µs (%.1f afterwards), client %.1f µs, others %.1f µs of CPU per request; machine %.0f %% busy before\n",
+		row.name, name, m.Rate, m.P99, m.ServerCPU, m.AfterCPU, m.ClientCPU, m.OtherCPU, m.Busy*100)
 	return nil
 }
 

@@ -117,6 +117,9 @@ func (s *server) stop() {
 	}
 }
 
+// tick is the unit of CPU time in /proc, on every Linux there is.
+const tick = 10 * time.Millisecond
+
 // cpu is the user and system time of a process so far, where the system tells it.
 func cpu(pid int) (time.Duration, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
@@ -124,14 +127,14 @@ func cpu(pid int) (time.Duration, error) {
 		return 0, fmt.Errorf("cannot read the CPU time: %w", err)
 	}
 	// The name in brackets may hold anything: count from behind it. utime and stime
-	// are fields 14 and 15, in ticks of 10 ms.
+	// are fields 14 and 15.
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 	if len(fields) < 13 {
 		return 0, errors.New("cannot read the CPU time: /proc is strange")
 	}
 	user, err1 := strconv.ParseInt(fields[11], 10, 64)
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+	return time.Duration(user+system) * tick, errors.Join(err1, err2)
 }
 
 // settle waits until the machine has little to do, so that no row pays for the
@@ -154,7 +157,7 @@ func settle(ctx context.Context, patience time.Duration) float64 {
 }
 
 // machine is the time that all processors together have been idle and have been.
-func machine() (idle, all int64) {
+func machine() (idle, all time.Duration) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, 0
@@ -165,9 +168,10 @@ func machine() (idle, all int64) {
 		if i >= 8 { // guests are part of user time
 			break
 		}
-		all += n
+		ticks := time.Duration(n) * tick
+		all += ticks
 		if i == 3 || i == 4 { // idle, waiting for a disk
-			idle += n
+			idle += ticks
 		}
 	}
 	return idle, all

@@ -13,6 +13,7 @@ import (
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/loadtest/baseline"
+	"github.com/canyu/canyu/loadtest/chaos"
 )
 
 // Command is canyu loadtest. Its commands are run with a context.Context and an
@@ -22,6 +23,8 @@ type Command struct {
 	Roster   RosterCmd   `cmd:"" help:"Write the made-up roster, to be imported by the server under test."`
 	Bench    BenchCmd    `cmd:"" help:"Start the baselines and canyu on both engines and measure them side by side."`
 	Baseline BaselineCmd `cmd:"" help:"Run one of the servers that canyu is measured against."`
+
+	Chaos chaos.Command `cmd:"" help:"Start servers and canyu, break them while clients submit, and reconcile what was acknowledged."`
 }
 
 // RunCmd is canyu loadtest run.

@@ -45,7 +45,7 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d, 0), longest).Microseconds()) // cannot fail: it is in range
 }
 
-// answered notes a reply. Service 0 means that the two latencies are the same.
+// answered notes a reply, from the intended and from the actual start.
 func (s *shard) answered(status int, latency, service time.Duration) {
 	s.mu.Lock()
 	if status >= 0 && status < len(s.statuses) {

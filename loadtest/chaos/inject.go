@@ -1,0 +1,248 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// injector makes the faults of a plan happen to a world.
+type injector struct {
+	w    *world
+	log  func(format string, args ...any)
+	book *book
+
+	mu     sync.Mutex
+	active []int // rows of the book, the newest last
+}
+
+// nodesOf are the processes that a fault can happen to. Each kind gets its share:
+// of two nodes of one kind every second turn.
+func (w *world) nodesOf(f Fault) []*node {
+	var kinds []string
+	disk := false
+	switch f {
+	case Kill, Stop:
+		kinds = []string{"ingest", "rollup", "redis", "clickhouse", "server"}
+	case Power, Full:
+		kinds, disk = []string{"redis", "ingest", "server"}, true
+	case Memory, ReadOnly, Empty, Older:
+		kinds = []string{"redis"}
+	case Clock:
+		if faketime() != "" {
+			kinds = []string{"redis"}
+		}
+	case Away:
+		kinds = []string{"clickhouse", "redis"}
+	}
+	byKind := make(map[string][]*node)
+	for _, n := range w.nodes {
+		if !disk || n.disk.real() {
+			byKind[n.kind] = append(byKind[n.kind], n)
+		}
+	}
+	most := 0
+	for _, k := range kinds {
+		most = max(most, len(byKind[k]))
+	}
+	var nodes []*node
+	for i := range most {
+		for _, k := range kinds {
+			if of := byKind[k]; len(of) > 0 {
+				nodes = append(nodes, of[i%len(of)])
+			}
+		}
+	}
+	return nodes
+}
+
+func (w *world) targets(f Fault) int {
+	if f == Network {
+		return len(w.edges)
+	}
+	return len(w.nodesOf(f))
+}
+
+// faketime is the library that gives a process another clock, or "".
+func faketime() string {
+	paths, _ := filepath.Glob("/usr/lib/*/faketime/libfaketimeMT.so.1") // the pattern is right
+	if len(paths) == 0 {
+		return ""
+	}
+	return paths[0]
+}
+
+// run makes every event happen at its time, and returns when all are over.
+func (in *injector) run(ctx context.Context, plan []Event) {
+	began := time.Now()
+	var wait sync.WaitGroup
+	for _, e := range plan {
+		wait.Go(func() {
+			if !sleep(ctx, time.Until(began.Add(e.At))) {
+				return
+			}
+			if e.Fault == Network {
+				in.network(ctx, in.w.edges[e.Target], e)
+				return
+			}
+			in.happen(ctx, in.w.nodesOf(e.Fault)[e.Target], e)
+		})
+	}
+	wait.Wait()
+}
+
+func (in *injector) network(ctx context.Context, p *Proxy, e Event) {
+	p.fault.Lock()
+	defer p.fault.Unlock()
+	defer in.during(string(e.Mode) + ", " + p.Name)()
+	in.log("%s: %s for %s", p.Name, e.Mode, e.For.Round(time.Millisecond))
+	p.Set(e.Condition)
+	sleep(ctx, e.For)
+	p.Set(Condition{Mode: Pass})
+}
+
+// happen lets a fault happen to a process, after those that it is busy with.
+func (in *injector) happen(ctx context.Context, n *node, e Event) {
+	n.fault.Lock()
+	defer n.fault.Unlock()
+	patience := 30 * time.Second
+	if e.Early && (e.Fault == Kill || e.Fault == Power) {
+		patience = 50 * time.Millisecond // also while it starts
+	}
+	r := n.serving(ctx, patience)
+	if ctx.Err() != nil {
+		return
+	}
+	for looks := 0; r == nil && looks < 1000; looks++ { // between two starts
+		if r = n.alive(); r == nil && !sleep(ctx, 10*time.Millisecond) {
+			return
+		}
+	}
+	name := map[Fault]string{Kill: "kill -9", Stop: "SIGSTOP", Power: "power cut", Full: "disk full", Memory: "out of memory",
+		ReadOnly: "read-only", Clock: "wrong clock", Away: "away", Empty: "lost its data", Older: "older data"}[e.Fault]
+	if r == nil {
+		in.log("%s: %s did not happen: the process does not start", n.name, name)
+		in.book.differ("setup", "%s: %s did not happen: the process does not start", n.name, name)
+		return
+	}
+	defer in.during(name + ", " + n.kind)()
+	in.log("%s: %s for %s", n.name, name, e.For.Round(time.Millisecond))
+	if err := in.apply(ctx, n, r, e); err != nil {
+		in.log("%s: %s: %v", n.name, name, err)
+		in.book.differ("setup", "%s: %s: %v", n.name, name, err)
+	}
+}
+
+func (in *injector) apply(ctx context.Context, n *node, r *run, e Event) error {
+	gone := func(what func() error) error {
+		for range 500 { // a process may end by itself just when it was looked at
+			err := n.kill(ctx, func() error {
+				err := what()
+				sleep(ctx, e.For)
+				return err
+			})
+			if !errors.Is(err, errNotThere) || !sleep(ctx, 20*time.Millisecond) {
+				return err
+			}
+		}
+		return errNotThere
+	}
+	nothing := func() error { return nil }
+	switch e.Fault {
+	case Kill, Away:
+		return gone(nothing)
+	case Stop:
+		if err := freeze(r.cmd.Process); err != nil {
+			return nil // it has ended by itself
+		}
+		sleep(ctx, e.For)
+		_ = thaw(r.cmd.Process) // nobody else ends a process that is stopped
+		return nil
+	case Power:
+		return gone(n.disk.cut)
+	case Full:
+		err := n.disk.fill()
+		sleep(ctx, e.For)
+		return errors.Join(err, n.disk.free())
+	case Memory:
+		return in.setting(ctx, e, "maxmemory", "1", "0")
+	case ReadOnly:
+		return in.setting(ctx, e, "min-replicas-to-write", "1", "0")
+	case Clock:
+		n.mu.Lock()
+		n.extra = []string{"LD_PRELOAD=" + faketime(), fmt.Sprintf("FAKETIME=%+d", int(e.Skew.Seconds())), "FAKETIME_DONT_FAKE_MONOTONIC=1"}
+		n.mu.Unlock()
+		return gone(nothing)
+	case Empty:
+		return gone(n.disk.empty)
+	case Older:
+		kept := filepath.Join(in.w.dir, "older")
+		if err := n.disk.keep(kept); err != nil {
+			return err
+		}
+		sleep(ctx, 3*time.Second)
+		return errors.Join(gone(func() error { return n.disk.bring(kept) }), os.RemoveAll(kept))
+	}
+	return fmt.Errorf("nobody knows how to make %s", e.Fault)
+}
+
+// setting changes one of Redis, and changes it back.
+func (in *injector) setting(ctx context.Context, e Event, name, broken, whole string) error {
+	if err := in.w.redis.ConfigSet(ctx, name, broken).Err(); err != nil {
+		return err
+	}
+	sleep(ctx, e.For)
+	return in.w.redis.ConfigSet(context.WithoutCancel(ctx), name, whole).Err()
+}
+
+// during names a fault for as long as it lasts and a moment longer; what clients
+// meet meanwhile is put down to the newest one.
+func (in *injector) during(name string) (end func()) {
+	row := in.book.begin(name)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.active = append(in.active, row)
+	in.book.fault.Store(int32(row))
+	return func() {
+		time.AfterFunc(time.Second, func() {
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			i := slices.Index(in.active, row)
+			in.active = slices.Delete(in.active, i, i+1)
+			newest := 0
+			if n := len(in.active); n > 0 {
+				newest = in.active[n-1]
+			}
+			in.book.fault.Store(int32(newest))
+		})
+	}
+}
+
+// heal undoes what an interrupted run left broken.
+func (in *injector) heal() {
+	for _, p := range in.w.edges {
+		p.Set(Condition{Mode: Pass})
+	}
+	for _, n := range in.w.nodes {
+		if r := n.alive(); r != nil {
+			_ = thaw(r.cmd.Process) // it was not stopped, most likely
+		}
+	}
+}
+
+// sleep is false where ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
