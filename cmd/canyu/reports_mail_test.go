@@ -1,4 +1,4 @@
-package main_test
+package main
 
 import (
 	"bytes"
@@ -178,7 +178,11 @@ func TestReportsKilledWhileSending(t *testing.T) {
 
 func TestReportSendByHand(t *testing.T) {
 	t.Parallel()
-	b := newBureau(t, nil)
+	eachPair(t, reportSendByHand)
+}
+
+func reportSendByHand(t *testing.T, p pair) {
+	b := newBureauOn(t, p, nil)
 	b.at("04-08 09:00")
 	s := b.sender(b.archive, b.ledger, "hand")
 	send := func(date string) string {
@@ -221,7 +225,11 @@ func TestReportSendByHand(t *testing.T) {
 // until a correction is asked for.
 func TestReportCorrection(t *testing.T) {
 	t.Parallel()
-	b := newBureau(t, nil)
+	eachPair(t, reportCorrection)
+}
+
+func reportCorrection(t *testing.T, p pair) {
+	b := newBureauOn(t, p, nil)
 	b.at("04-01 10:00")
 	b.join(3, 3418020001)
 	b.at("04-01 16:30")

@@ -1,6 +1,6 @@
 //go:build postfix
 
-package main_test
+package main
 
 // Through a real mail server, Debian's postfix, by STARTTLS and by TLS from the
 // first byte, into a mailbox. It needs root and the package postfix:

@@ -1,4 +1,4 @@
-package main_test
+package main
 
 // Reports on real engines: what needs an archive and a ledger, and so cannot stand
 // beside the code in reports.
@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/mail"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,16 +23,20 @@ import (
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest/embeddedledger"
+	"github.com/canyu/canyu/ingest/redisledger"
 	"github.com/canyu/canyu/reports"
 	"github.com/canyu/canyu/reports/mailtest"
+	"github.com/canyu/canyu/rollup/clickhousearchive"
 	"github.com/canyu/canyu/rollup/embeddedarchive"
 )
 
 const county, otherCounty = canyu.Region(341802), canyu.Region(341825)
 
-// bureau is one installation on embedded engines, with a clock of its own.
+// bureau is one installation with a clock of its own, on embedded engines unless
+// a test asks for others.
 type bureau struct {
 	t        testing.TB
+	pair     pair
 	dir      string
 	archive  canyu.Archive
 	ledger   canyu.Ledger
@@ -44,7 +49,12 @@ type bureau struct {
 
 func newBureau(t testing.TB, behave func(mailtest.Stage, string, int) string) *bureau {
 	t.Helper()
-	b := &bureau{t: t, dir: t.TempDir(), server: mailtest.New(t, behave)}
+	return newBureauOn(t, pair{}, behave)
+}
+
+func newBureauOn(t testing.TB, p pair, behave func(mailtest.Stage, string, int) string) *bureau {
+	t.Helper()
+	b := &bureau{t: t, pair: p, dir: t.TempDir(), server: mailtest.New(t, behave)}
 	b.archive, b.ledger = b.engines()
 	var err error
 	if b.calendar, err = reports.LoadCalendar(""); err != nil {
@@ -74,12 +84,23 @@ func newBureau(t testing.TB, behave func(mailtest.Stage, string, int) string) *b
 // engines opens archive and ledger as one more process would.
 func (b *bureau) engines() (canyu.Archive, canyu.Ledger) {
 	b.t.Helper()
-	archive, err := embeddedarchive.Open(b.t.Context(), filepath.Join(b.dir, "archive.db"))
+	var archive canyu.Archive
+	var ledger canyu.Ledger
+	var err error
+	if b.pair.dsn == "" {
+		archive, err = embeddedarchive.Open(b.t.Context(), filepath.Join(b.dir, "archive.db"))
+	} else {
+		archive, err = clickhousearchive.Open(b.t.Context(), b.pair.dsn)
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { archive.Close() })
-	ledger, err := embeddedledger.Open(b.t.Context(), b.dir)
+	if b.pair.dsn == "" {
+		ledger, err = embeddedledger.Open(b.t.Context(), b.dir)
+	} else {
+		ledger, err = redisledger.Open(b.t.Context(), os.Getenv("CANYU_TEST_REDIS"))
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -333,7 +354,11 @@ func TestReportsAfterDaysAway(t *testing.T) {
 // Three processes on one archive and one ledger, one of them at it twice: one sends.
 func TestReportsRace(t *testing.T) {
 	t.Parallel()
-	b := newBureau(t, nil)
+	eachPair(t, reportsRace)
+}
+
+func reportsRace(t *testing.T, p pair) {
+	b := newBureauOn(t, p, nil)
 	b.activity.Report.Recipients[otherCounty] = []string{"b@school.test", "c@school.test"}
 	b.activity.Report.Recipients[341800] = []string{"city@school.test"}
 	processes := []*reports.Scheduler{b.scheduler()}
