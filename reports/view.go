@@ -51,9 +51,17 @@ func (s speaker) table(of string) table {
 type row struct {
 	Code    string
 	Name    string
-	Details []string
+	details []string
 	Cells   []string
+	Rate    string
 	Done    bool // reached the target
+}
+
+func (r row) Details() string { return strings.Join(r.details, " · ") }
+
+// Detail is Details for a narrow screen: lines break between its parts only.
+func (r row) Detail() string {
+	return strings.ReplaceAll(strings.ReplaceAll(r.Details(), " ", "\u00a0"), "\u00a0·\u00a0", " · ")
 }
 
 func newView(r *Report, s speaker) *view {
@@ -129,15 +137,15 @@ func rowOf(s speaker, roles []canyu.Role, code, name string, n *Numbers, below i
 		rate, count, of = n.Rate, n.Student.Total, n.Enrolled
 	}
 	w := row{Code: code, Name: name, Done: rate != nil && *rate >= 1,
-		Details: []string{s.say("count.of", s.say("required.enrolled"), number(count), number(of))},
-		Cells:   []string{number(n.Student.Today), number(n.Student.Since), number(n.Student.Total), percent(rate)}}
+		details: []string{s.say("count.of", s.say("required.enrolled"), number(count), number(of))},
+		Cells:   []string{number(n.Student.Today), number(n.Student.Since), number(n.Student.Total)}, Rate: percent(rate)}
 	for _, role := range roles {
 		if role != canyu.Student {
-			w.Details = append(w.Details, s.say("count.is", s.role(role), number(n.role(role).Total)))
+			w.details = append(w.details, s.say("count.is", s.role(role), number(n.role(role).Total)))
 		}
 	}
 	if below > 0 {
-		w.Details = append(w.Details, s.say("below", below))
+		w.details = append(w.details, s.say("below", below))
 	}
 	return w
 }

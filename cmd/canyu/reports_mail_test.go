@@ -26,8 +26,8 @@ func firstPart(data []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	header, body := m.Header.Get("Content-Type"), io.Reader(m.Body)
-	encoding := ""
+	header, encoding := m.Header.Get("Content-Type"), ""
+	body := m.Body
 	for {
 		kind, parameters, err := mime.ParseMediaType(header)
 		if err != nil {
