@@ -77,7 +77,9 @@ type Ledger interface {
 	// Log reads a shard's log: what was recorded and not yet acknowledged by
 	// rollup, in order, from behind position after ("" is the beginning), whole
 	// batches, until at least max participations or the end. An empty slice is
-	// the end for now. Each batch is in the log exactly once.
+	// the end for now. Each batch is in the log exactly once. One that is damaged
+	// is an entry with Err in its place, taken for one participation: it keeps
+	// nobody from reading on.
 	Log(ctx context.Context, activity string, shard int, after string, max int) ([]LogEntry, error)
 
 	// Acknowledge forgets the log up to and including position: its content is
@@ -139,4 +141,11 @@ type Recorded struct {
 type LogEntry struct {
 	Position string // opaque, rising
 	Recorded []Recorded
+
+	Err error  // why it cannot be read: Recorded is empty then
+	Raw []byte // and what the ledger has of it
 }
+
+// Size is what the entry is taken for where participations of a log are counted:
+// its participations, but at least one.
+func (e LogEntry) Size() int { return max(1, len(e.Recorded)) }

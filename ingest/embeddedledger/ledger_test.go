@@ -1,6 +1,7 @@
 package embeddedledger_test
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -34,6 +35,20 @@ func TestContract(t *testing.T) {
 					if err := os.Remove(f); err != nil {
 						t.Fatal(err)
 					}
+				}
+			},
+			Damage: func(t *testing.T, activity, position string) {
+				db, err := sql.Open("sqlite", filepath.Join(dir, "ledger.db"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				r, err := db.ExecContext(t.Context(), "update log set payload = substr(payload, 1, 10) where activity = ? and position = ?", activity, position)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := r.RowsAffected(); err != nil || n != 1 {
+					t.Fatalf("damaged %d entries, %v", n, err)
 				}
 			},
 		}

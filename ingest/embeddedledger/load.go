@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -103,6 +104,11 @@ func (l *Ledger) loadSets(ctx context.Context, tx *sql.Tx) error {
 	})
 }
 
+// loadLog joins the log with the sets. A damaged entry is passed over, loudly: a
+// ledger that does not open counts nobody. Those of the entry who were not in the
+// sets yet (they follow at each acknowledgement) are unknown from then on, and
+// may count once more; the entry itself becomes a dead letter, and can be put right
+// from there.
 func (l *Ledger) loadLog(ctx context.Context, tx *sql.Tx) error {
 	return each(ctx, tx, "select activity, position, before, outcomes, payload from log order by position", func(rows *sql.Rows) error {
 		var id, outcomes string
@@ -113,7 +119,8 @@ func (l *Ledger) loadLog(ctx context.Context, tx *sql.Tx) error {
 		}
 		rs, err := ledgerlog.Parse(payload, uint64(before), outcomes, ordinal)
 		if err != nil {
-			return fmt.Errorf("log entry %d: %w", pos, err)
+			slog.Error("the ledger's log is damaged: the participants of an entry may count once more", "activity", id, "position", pos, "error", err)
+			return nil
 		}
 		a := l.activity(id)
 		for _, r := range rs {

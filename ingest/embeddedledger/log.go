@@ -31,11 +31,12 @@ func (l *Ledger) Log(ctx context.Context, activity string, shard int, after stri
 			return nil, fmt.Errorf("cannot read the log: %w", err)
 		}
 		rs, err := ledgerlog.Parse(payload, uint64(before), outcomes, ordinal)
+		e := canyu.LogEntry{Position: strconv.FormatInt(pos, 10), Recorded: rs}
 		if err != nil {
-			return nil, fmt.Errorf("cannot read log entry %d: %w", pos, err)
+			e.Err, e.Raw = err, ledgerlog.Raw(fmt.Sprint(before, " ", outcomes), payload)
 		}
-		entries = append(entries, canyu.LogEntry{Position: strconv.FormatInt(pos, 10), Recorded: rs})
-		n += len(rs)
+		entries = append(entries, e)
+		n += e.Size()
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("cannot read the log: %w", err)

@@ -17,6 +17,8 @@ type Engine struct {
 	Open func(t *testing.T) canyu.Ledger
 	// Lose destroys what a closed ledger kept, as a lost disk would.
 	Lose func(t *testing.T, activity string)
+	// Damage cuts the payload of a log entry short, behind an open ledger's back.
+	Damage func(t *testing.T, activity, position string)
 }
 
 // Test runs the contract. newEngine makes an empty store for one subtest.
@@ -37,6 +39,7 @@ func Test(t *testing.T, newEngine func(t *testing.T) Engine) {
 		{"ManyWritersAtOnce", manyWritersAtOnce},
 		{"LogHasEveryBatchOnce", logHasEveryBatchOnce},
 		{"LogKeepsWhatWasRecorded", logKeepsWhatWasRecorded},
+		{"DamagedEntryHoldsUpNobody", damagedEntryHoldsUpNobody},
 		{"AcknowledgedIsForgotten", acknowledgedIsForgotten},
 		{"AcknowledgedStaysCounted", acknowledgedStaysCounted},
 		{"RefusesWithoutItsMark", refusesWithoutItsMark},

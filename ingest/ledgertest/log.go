@@ -79,6 +79,45 @@ func (k *kit) acknowledge() {
 	}
 }
 
+func damagedEntryHoldsUpNobody(t *testing.T, k *kit) {
+	for i := range uint64(3) {
+		k.record(pupil(2*i), pupil(2*i+1))
+	}
+	entries, err := k.Log(t.Context(), k.activity, 0, "", math.MaxInt)
+	if err != nil || len(entries) != 3 {
+		t.Fatalf("Log: %d entries, %v", len(entries), err)
+	}
+	damaged := entries[1].Position
+	k.Damage(t, k.activity, damaged)
+	for _, reopened := range []bool{false, true} {
+		if reopened {
+			k.reopen()
+		}
+		entries, err = k.Log(t.Context(), k.activity, 0, "", math.MaxInt)
+		if err != nil || len(entries) != 3 {
+			t.Fatalf("Log: %d entries, %v; reopened: %v", len(entries), err, reopened)
+		}
+		for i, e := range entries {
+			if bad := i == 1; (e.Err != nil) != bad || (len(e.Raw) > 0) != bad || (len(e.Recorded) == 0) != bad {
+				t.Errorf("entry %d: %d participations, %d raw bytes, %v", i, len(e.Recorded), len(e.Raw), e.Err)
+			}
+		}
+		if _, err := k.Backlog(t.Context(), k.activity); err != nil {
+			t.Errorf("Backlog: %v", err)
+		}
+	}
+	if some, err := k.Log(t.Context(), k.activity, 0, entries[0].Position, 1); err != nil || len(some) != 1 || some[0].Err == nil {
+		t.Errorf("Log from behind the first, one participation: %d entries, %v", len(some), err)
+	}
+	k.record(pupil(9))
+	if err := k.Acknowledge(t.Context(), k.activity, 0, damaged); err != nil {
+		t.Fatal(err)
+	}
+	if rest := k.log(); len(rest) != 3 || rest[0].Participant != 4 || rest[2].Participant != 9 {
+		t.Errorf("behind the damaged one: %v", rest)
+	}
+}
+
 func acknowledgedIsForgotten(t *testing.T, k *kit) {
 	for i := range uint64(5) {
 		k.record(pupil(i))

@@ -56,8 +56,30 @@ func open(t *testing.T) canyu.Ledger {
 
 func TestContract(t *testing.T) {
 	ledgertest.Test(t, func(t *testing.T) ledgertest.Engine {
-		return ledgertest.Engine{Open: open, Lose: lose}
+		return ledgertest.Engine{Open: open, Lose: lose, Damage: damage}
 	})
+}
+
+// damage cuts a log entry short. A stream entry cannot be changed: all of them are
+// written again, under their names.
+func damage(t *testing.T, activity, position string) {
+	t.Helper()
+	c, log := client(t), "canyu{"+activity+"/0}log"
+	entries, err := c.XRange(t.Context(), log, "-", "+").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := c.TxPipeline()
+	pipe.Del(t.Context(), log)
+	for _, e := range entries {
+		if e.ID == position {
+			e.Values["p"] = e.Values["p"].(string)[:10]
+		}
+		pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: log, ID: e.ID, Values: e.Values})
+	}
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A Redis that is emptied under an open ledger is noticed by the next batch, also

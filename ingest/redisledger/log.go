@@ -32,11 +32,12 @@ func (l *Ledger) Log(ctx context.Context, activity string, shard int, after stri
 		}
 		for _, m := range messages {
 			rs, err := parseEntry(m)
+			e := canyu.LogEntry{Position: m.ID, Recorded: rs}
 			if err != nil {
-				return nil, fmt.Errorf("cannot read log entry %s: %w", m.ID, err)
+				e.Err, e.Raw = err, raw(m)
 			}
-			entries = append(entries, canyu.LogEntry{Position: m.ID, Recorded: rs})
-			if n += len(rs); n >= max {
+			entries = append(entries, e)
+			if n += e.Size(); n >= max {
 				break
 			}
 			start = "(" + m.ID
@@ -56,6 +57,12 @@ func parseEntry(m redis.XMessage) ([]canyu.Recorded, error) {
 		return nil, err
 	}
 	return ledgerlog.Parse([]byte(payload), before, outcomes, ordinal)
+}
+
+func raw(m redis.XMessage) []byte {
+	payload, _ := m.Values["p"].(string)
+	decided, _ := m.Values["o"].(string)
+	return ledgerlog.Raw(decided, []byte(payload))
 }
 
 // Acknowledge implements canyu.Ledger: the log is what the archive does not have.
@@ -88,7 +95,7 @@ func (l *Ledger) Backlog(ctx context.Context, activity string) (int, error) {
 		decided, _ := m.Values["o"].(string)
 		_, outcomes, err := parseDecided(decided)
 		if err != nil {
-			return 0, err
+			outcomes = "0" // damaged: as much as Log takes it for
 		}
 		n += len(outcomes)
 	}
