@@ -15,6 +15,6 @@
 // what is up to the machine: a second run with a seed looks for the same thing, it
 // does not replay it.
 //
-// Clocks: Redis can be restarted with a wrong one where libfaketime is installed.
-// canyu's own cannot be skewed from outside: it is linked statically.
+// Clocks: that of Redis jumps, where there is a C compiler to make it one of its
+// own. canyu's cannot be skewed from outside: it is linked statically.
 package chaos

@@ -34,7 +34,7 @@ func (w *world) nodesOf(f Fault) []*node {
 	case Memory, ReadOnly, Empty, Older:
 		kinds = []string{"redis"}
 	case Clock:
-		if faketime() != "" {
+		if w.clock != nil {
 			kinds = []string{"redis"}
 		}
 	case Away:
@@ -66,15 +66,6 @@ func (w *world) targets(f Fault) int {
 		return len(w.edges)
 	}
 	return len(w.nodesOf(f))
-}
-
-// faketime is the library that gives a process another clock, or "".
-func faketime() string {
-	paths, _ := filepath.Glob("/usr/lib/*/faketime/libfaketimeMT.so.1") // the pattern is right
-	if len(paths) == 0 {
-		return ""
-	}
-	return paths[0]
 }
 
 // run makes every event happen at its time, and returns when all are over.
@@ -174,10 +165,9 @@ func (in *injector) apply(ctx context.Context, n *node, r *run, e Event) error {
 	case ReadOnly:
 		return in.setting(ctx, e, "min-replicas-to-write", "1", "0")
 	case Clock:
-		n.mu.Lock()
-		n.extra = []string{"LD_PRELOAD=" + faketime(), fmt.Sprintf("FAKETIME=%+d", int(e.Skew.Seconds())), "FAKETIME_DONT_FAKE_MONOTONIC=1"}
-		n.mu.Unlock()
-		return gone(nothing)
+		err := in.w.clock.set(e.Skew)
+		sleep(ctx, e.For)
+		return errors.Join(err, in.w.clock.set(0))
 	case Empty:
 		return gone(n.disk.empty)
 	case Older:

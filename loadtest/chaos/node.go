@@ -27,9 +27,7 @@ type node struct {
 	allowed sync.Mutex // held by a fault while the process must not be started
 
 	mu      sync.Mutex
-	extra   []string // of the environment: a wrong clock
 	now     *run
-	starts  int
 	stopped bool
 	done    chan struct{} // closed when the supervisor has ended
 }
@@ -86,13 +84,12 @@ func (n *node) start(ctx context.Context, log *os.File) (*run, error) {
 		return nil, nil
 	}
 	r := &run{cmd: exec.Command(n.args[0], n.args[1:]...), ready: make(chan struct{}), exited: make(chan struct{})}
-	r.cmd.Env = append(append(os.Environ(), n.env...), n.extra...)
+	r.cmd.Env = append(os.Environ(), n.env...)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	if err := n.host.start(r.cmd); err != nil {
 		return nil, err
 	}
 	n.now = r
-	n.starts++
 	go func() {
 		_ = r.cmd.Wait() // how it ended stands in its log
 		close(r.exited)

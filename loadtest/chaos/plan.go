@@ -19,7 +19,7 @@ const (
 	Full     Fault = "full"     // no room on the disk
 	Memory   Fault = "memory"   // Redis refuses to write: OOM
 	ReadOnly Fault = "readonly" // Redis refuses to write: NOREPLICAS
-	Clock    Fault = "clock"    // Redis comes back with a wrong clock
+	Clock    Fault = "clock"    // Redis' clock jumps, and back
 	Network  Fault = "network"  // a proxy's mode
 	Away     Fault = "away"     // Redis or ClickHouse killed, gone for long
 	Empty    Fault = "empty"    // Redis comes back without its data
@@ -113,7 +113,7 @@ func Plan(o PlanOptions) []Event {
 	add(Memory, some(20), brief)
 	add(ReadOnly, some(20), brief)
 	add(Clock, some(20), func(e *Event) {
-		e.For = between(0, short/3)
+		brief(e)
 		e.Skew = between(-30*time.Second, 30*time.Second)
 	})
 	for _, f := range []Fault{Away, Empty, Older} {

@@ -111,7 +111,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 		log("planned: %s", e)
 	}
 	for _, f := range o.Faults {
-		if w.targets(f) == 0 {
+		if w.targets(f) == 0 && (f == Power || f == Full || f == Clock && w.redis != nil) {
 			res.Left = append(res.Left, f)
 		}
 	}

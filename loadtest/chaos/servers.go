@@ -61,6 +61,12 @@ func (w *world) newRedis(fsync string) (n *node, addr string, err error) {
 		return nil, "", err
 	}
 	n.args = append(n.args, "--dir", n.disk.dir)
+	if w.clock, err = newClock(w.dir); err != nil {
+		return nil, "", err
+	}
+	if w.clock != nil {
+		n.env = w.clock.env()
+	}
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	w.redis = client
 	n.ready = func(ctx context.Context) error { return client.Ping(ctx).Err() }

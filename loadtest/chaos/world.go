@@ -28,6 +28,7 @@ type world struct {
 	edges  []*Proxy
 	doors  []*Proxy // of the edges, those that clients go through
 	redis  *redis.Client
+	clock  *clock // of Redis, nil where none can be made
 	config string // of commands: straight to the servers
 }
 
@@ -48,6 +49,7 @@ func (w *world) edge(name, target string) (*Proxy, error) {
 
 const configText = `data: %s
 key_file: %s
+rebuild: auto
 %sactivities:
   - id: chaos
     title: {zh-Hans: 网上祭英烈, en: Online memorial}
