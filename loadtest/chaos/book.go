@@ -64,13 +64,14 @@ type book struct {
 	acknowledged int                 // requests' submissions answered 2xx
 	rows         []Row
 	differences  []Difference
-	counted      []int // by school: participants that were answered 200 or 201
+	found        map[string]int // differences by kind
+	counted      []int          // by school: participants that were answered 200 or 201
 }
 
-const mostDifferences = 200 // that are kept; all are counted
+const mostDifferences = 30 // of a kind that are told; all are counted
 
 func newBook(classes []class, people []person) *book {
-	b := &book{began: time.Now(), classes: classes, people: people, open: make(map[submission]bool),
+	b := &book{began: time.Now(), classes: classes, people: people, open: make(map[submission]bool), found: make(map[string]int),
 		rows: []Row{{Fault: "none"}}, counted: make([]int, len(classes)/perSchool+1)}
 	return b
 }
@@ -82,10 +83,8 @@ func (b *book) differ(kind, format string, args ...any) {
 }
 
 func (b *book) differs(kind, format string, args ...any) {
-	if len(b.differences) < mostDifferences {
+	if b.found[kind]++; b.found[kind] <= mostDifferences {
 		b.differences = append(b.differences, Difference{kind, fmt.Sprintf(format, args...)})
-	} else if len(b.differences) == mostDifferences {
-		b.differences = append(b.differences, Difference{kind, "… and more"})
 	}
 }
 

@@ -20,7 +20,7 @@ type Command struct {
 	Duration time.Duration `help:"Of the faults." default:"2m"`
 	Clients  int           `help:"How many clients." default:"48"`
 	Rate     float64       `help:"Submissions per second, at most." default:"3000"`
-	Faults   []string      `help:"Which faults: kill, stop, power, full, memory, readonly, clock, network; and, only when named: away, empty, older." placeholder:"LIST"`
+	Faults   []string      `help:"Which faults: kill, stop, power, blackout, full, memory, readonly, clock, network; and, only when named: away, empty, older." placeholder:"LIST"`
 	Away     time.Duration `help:"How long the fault away lasts." default:"1m"`
 	Patience time.Duration `help:"At the end, for what must come right by itself." default:"2m"`
 	Canyu    string        `help:"Program under test. (default: this one)" placeholder:"FILE"`
@@ -94,7 +94,7 @@ func (r *Result) Write(out io.Writer) {
 	if len(r.Differences) == 0 {
 		fmt.Fprint(out, "\nbook, live counts, archive, rollups and report agree: no difference\n\n")
 	} else {
-		fmt.Fprintf(out, "\n%d DIFFERENCES (logs are in %s)\n", len(r.Differences), r.Dir)
+		fmt.Fprintf(out, "\nDIFFERENCES by kind (logs are in %s): %v\n", r.Dir, r.Found)
 		for _, d := range r.Differences {
 			fmt.Fprintf(out, "- %s\n", d)
 		}

@@ -29,8 +29,8 @@ func (w *world) nodesOf(f Fault) []*node {
 	switch f {
 	case Kill, Stop:
 		kinds = []string{"ingest", "rollup", "redis", "clickhouse", "server"}
-	case Power, Full:
-		kinds, disk = []string{"redis", "ingest", "server"}, true
+	case Power, Full, Blackout:
+		kinds, disk = []string{"redis", "ingest", "server"}, f != Blackout || w.fsync == fsyncAlways
 	case Memory, ReadOnly, Empty, Older:
 		kinds = []string{"redis"}
 	case Clock:
@@ -63,7 +63,7 @@ func (w *world) nodesOf(f Fault) []*node {
 
 func (w *world) targets(f Fault) int {
 	if f == Network {
-		return len(w.edges)
+		return len(w.breakable)
 	}
 	return len(w.nodesOf(f))
 }
@@ -77,8 +77,12 @@ func (in *injector) run(ctx context.Context, plan []Event) {
 			if !sleep(ctx, time.Until(began.Add(e.At))) {
 				return
 			}
+			if e.Fault == Blackout {
+				in.blackout(ctx, e)
+				return
+			}
 			if e.Fault == Network {
-				in.network(ctx, in.w.edges[e.Target], e)
+				in.network(ctx, in.w.breakable[e.Target], e)
 				return
 			}
 			in.happen(ctx, in.w.nodesOf(e.Fault)[e.Target], e)
@@ -95,6 +99,51 @@ func (in *injector) network(ctx context.Context, p *Proxy, e Event) {
 	p.Set(e.Condition)
 	sleep(ctx, e.For)
 	p.Set(Condition{Mode: Pass})
+}
+
+// blackout is a power cut of everything. Without disks of its own a harness cannot
+// know what was not synced; where Redis does not sync at all, it is the last second.
+func (in *injector) blackout(ctx context.Context, e Event) {
+	for _, n := range in.w.nodes {
+		n.fault.Lock()
+		defer n.fault.Unlock()
+	}
+	defer in.during("blackout, everything")()
+	in.log("blackout for %s", e.For.Round(time.Millisecond))
+	cut := func(d *disk) error { return d.cut() }
+	if !in.w.nodes[0].disk.real() {
+		redis, kept := in.w.nodes[0].disk, filepath.Join(in.w.dir, "synced")
+		if err := redis.keep(kept); err != nil {
+			in.book.differ("setup", "blackout: %v", err)
+		}
+		sleep(ctx, time.Second)
+		cut = func(d *disk) error {
+			if d != redis {
+				return nil
+			}
+			return errors.Join(d.bring(kept), os.RemoveAll(kept))
+		}
+	}
+	for _, n := range in.w.nodes {
+		n.allowed.Lock()
+		defer n.allowed.Unlock()
+	}
+	for _, n := range in.w.nodes {
+		if r := n.alive(); r != nil {
+			_ = r.cmd.Process.Kill() // it may have ended just now
+		}
+	}
+	for _, n := range in.w.nodes {
+		if r := n.alive(); r != nil {
+			<-r.exited
+		}
+		if n.disk != nil {
+			if err := cut(n.disk); err != nil {
+				in.book.differ("setup", "blackout: %v", err)
+			}
+		}
+	}
+	sleep(ctx, e.For)
 }
 
 // happen lets a fault happen to a process, after those that it is busy with.

@@ -16,6 +16,7 @@ const (
 	Kill     Fault = "kill"     // kill -9, started again a moment later
 	Stop     Fault = "stop"     // SIGSTOP, a while later SIGCONT
 	Power    Fault = "power"    // kill -9, and what was not synced is gone
+	Blackout Fault = "blackout" // power, of everything at once
 	Full     Fault = "full"     // no room on the disk
 	Memory   Fault = "memory"   // Redis refuses to write: OOM
 	ReadOnly Fault = "readonly" // Redis refuses to write: NOREPLICAS
@@ -27,7 +28,7 @@ const (
 )
 
 // usual are the faults that happen unless others are asked for.
-var usual = []Fault{Kill, Stop, Power, Full, Memory, ReadOnly, Clock, Network}
+var usual = []Fault{Kill, Stop, Power, Blackout, Full, Memory, ReadOnly, Clock, Network}
 
 // Faults are all that there are.
 var Faults = append(slices.Clone(usual), Away, Empty, Older)
@@ -104,11 +105,13 @@ func Plan(o PlanOptions) []Event {
 			e.Delay = between(2*time.Millisecond, 400*time.Millisecond)
 			e.Bytes = int(rnd.Uint32N(2000)) * int(rnd.Uint32N(2))
 			e.Replies = rnd.IntN(2) == 0
+			e.Spare = rnd.IntN(2) == 0
 			e.Target = rnd.IntN(o.Targets(Network))
 			network++
 		}
 	}
 	add(Power, some(10), func(e *Event) { e.For = between(0, short/3) })
+	add(Blackout, some(40), func(e *Event) { e.For = between(0, short/3) })
 	add(Full, some(20), brief)
 	add(Memory, some(20), brief)
 	add(ReadOnly, some(20), brief)

@@ -31,6 +31,7 @@ type Condition struct {
 	Delay   time.Duration // of Delay
 	Bytes   int           // of LostReply: at most so many of the reply pass
 	Replies bool          // of HalfOpen: it is the replies that pass
+	Spare   bool          // of LostReply: connections that are made later are spared
 }
 
 // Proxy stands between clients and one server.
@@ -78,7 +79,7 @@ func (p *Proxy) Set(c Condition) {
 	close(p.changed)
 	p.changed = make(chan struct{})
 	for l := range p.links {
-		l.left = c.Bytes
+		l.left, l.spared = c.Bytes, false
 		if c.Mode == Drop || c.Mode == Reset {
 			l.cut(c.Mode == Reset)
 		}
@@ -94,7 +95,8 @@ func (p *Proxy) condition() (Condition, <-chan struct{}) {
 // link is a connection: of a client, and to the server.
 type link struct {
 	client, server *net.TCPConn
-	left           int // bytes of the reply that still pass, under Proxy.mu
+	left           int  // bytes of the reply that still pass, under Proxy.mu
+	spared         bool // under Proxy.mu
 }
 
 func (l *link) cut(reset bool) {
@@ -122,7 +124,7 @@ func (p *Proxy) serve(client *net.TCPConn) {
 	l := &link{client: client}
 	p.mu.Lock()
 	c := p.now
-	l.left = c.Bytes
+	l.left, l.spared = c.Bytes, c.Spare
 	p.links[l] = struct{}{}
 	p.mu.Unlock()
 	defer func() {
@@ -195,7 +197,10 @@ func (p *Proxy) deliver(l *link, to *net.TCPConn, b []byte, reply bool) bool {
 			if reply {
 				p.mu.Lock()
 				n := min(l.left, len(b))
-				l.left -= n
+				if l.spared {
+					n = len(b)
+				}
+				l.left = max(0, l.left-n)
 				p.mu.Unlock()
 				if n < len(b) {
 					_, _ = to.Write(b[:n])

@@ -28,7 +28,8 @@ type Options struct {
 	Duration time.Duration // of load and faults; reconciliation comes after it
 	Kills    int
 	Faults   []Fault
-	Modes    []Mode        // of the network; all by default
+	Modes    []Mode        // of the network, each at least once; all by default
+	Edge     string        // how the names of the edges begin that faults happen to
 	Away     time.Duration // how long the fault Away lasts
 	Clients  int
 	Rate     float64       // submissions per second, at most
@@ -50,9 +51,10 @@ type Result struct {
 	Acknowledged int // submissions answered 2xx
 	Participants int
 	Rows         []Row
-	Differences  []Difference
-	Left         []Fault // that this machine cannot make
-	Dir          string  // "" where it is gone
+	Differences  []Difference   // the first of each kind
+	Found        map[string]int // how many there are of each kind
+	Left         []Fault        // that this machine cannot make
+	Dir          string         // "" where it is gone
 }
 
 // ErrDifference is returned where a promise was not kept.
@@ -62,7 +64,7 @@ var ErrDifference = errors.New("what was acknowledged and what was counted diffe
 // harness itself.
 func Run(ctx context.Context, o Options) (res *Result, err error) {
 	if o.Fsync == "" {
-		o.Fsync = "always"
+		o.Fsync = fsyncAlways
 	}
 	if o.Faults == nil {
 		o.Faults = usual
@@ -111,7 +113,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 		log("planned: %s", e)
 	}
 	for _, f := range o.Faults {
-		if w.targets(f) == 0 && (f == Power || f == Full || f == Clock && w.redis != nil) {
+		if w.targets(f) == 0 && (f == Power || f == Blackout || f == Full || f == Clock && w.redis != nil) {
 			res.Left = append(res.Left, f)
 		}
 	}
@@ -207,5 +209,5 @@ func (b *book) fill(res *Result, plan []Event) {
 			res.Participants++
 		}
 	}
-	res.Acknowledged, res.Rows, res.Differences = b.acknowledged, b.rows, b.differences
+	res.Acknowledged, res.Rows, res.Differences, res.Found = b.acknowledged, b.rows, b.differences, b.found
 }

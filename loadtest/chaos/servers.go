@@ -42,8 +42,10 @@ func program(name string) (string, error) {
 	return "", fmt.Errorf("%s is not installed: run make deps", name)
 }
 
+const fsyncAlways = "always"
+
 // newRedis is a Redis that keeps what it acknowledges, unless fsync says otherwise.
-func (w *world) newRedis(fsync string) (n *node, addr string, err error) {
+func (w *world) newRedis() (n *node, addr string, err error) {
 	path, err := program("redis-server")
 	if err != nil {
 		return nil, "", err
@@ -54,7 +56,7 @@ func (w *world) newRedis(fsync string) (n *node, addr string, err error) {
 	}
 	addr = "127.0.0.1:" + port
 	n = w.node("redis", "redis", path, "--bind", "127.0.0.1", "--port", port, "--daemonize", "no", "--save", "",
-		"--appendonly", "yes", "--appendfsync", fsync, "--maxmemory-policy", "noeviction",
+		"--appendonly", "yes", "--appendfsync", w.fsync, "--maxmemory-policy", "noeviction",
 		// Rewriting happens under load too.
 		"--auto-aof-rewrite-min-size", "16mb")
 	if n.disk, err = w.host.newDisk(w.dir, n.name); err != nil {

@@ -27,9 +27,12 @@ type world struct {
 	nodes  []*node
 	edges  []*Proxy
 	doors  []*Proxy // of the edges, those that clients go through
+	fsync  string   // of Redis
 	redis  *redis.Client
 	clock  *clock // of Redis, nil where none can be made
 	config string // of commands: straight to the servers
+
+	breakable []*Proxy // of the edges, those that faults happen to
 }
 
 // node adds a process; the caller says when it is ready.
@@ -76,7 +79,7 @@ var shanghai = time.FixedZone("Asia/Shanghai", 8*3600)
 
 // newWorld starts everything and waits until it serves.
 func newWorld(ctx context.Context, o *Options, dir string, pupils []class) (w *world, err error) {
-	w = &world{dir: dir, host: newHost(), canyu: o.Canyu, env: append([]string{"CANYU_CONFIG="}, o.Env...)}
+	w = &world{dir: dir, fsync: o.Fsync, host: newHost(), canyu: o.Canyu, env: append([]string{"CANYU_CONFIG="}, o.Env...)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -90,10 +93,15 @@ func newWorld(ctx context.Context, o *Options, dir string, pupils []class) (w *w
 	if o.Pair == Embedded {
 		err = w.embedded()
 	} else {
-		err = w.distributed(ctx, o.Fsync)
+		err = w.distributed(ctx)
 	}
 	if err != nil {
 		return w, err
+	}
+	for _, p := range w.edges {
+		if strings.HasPrefix(p.Name, o.Edge) {
+			w.breakable = append(w.breakable, p)
+		}
 	}
 	if out, err := w.command(ctx, "roster", "import", roster); err != nil {
 		return w, fmt.Errorf("cannot import the roster: %w: %s", err, out)
@@ -127,8 +135,8 @@ func (w *world) embedded() error {
 
 // distributed is two nodes that ingest and two that roll up, each with connections
 // of its own that can be broken.
-func (w *world) distributed(ctx context.Context, fsync string) error {
-	redis, redisAddr, err := w.newRedis(fsync)
+func (w *world) distributed(ctx context.Context) error {
+	redis, redisAddr, err := w.newRedis()
 	if err != nil {
 		return err
 	}
