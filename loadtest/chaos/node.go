@@ -170,25 +170,35 @@ func (n *node) kill(ctx context.Context, meanwhile func() error) error {
 	return meanwhile()
 }
 
+// server: not canyu's.
+func (n *node) server() bool { return n.kind == "redis" || n.kind == "clickhouse" }
+
 // stop ends the process for good: by SIGTERM, and by force where that is not enough.
-func (n *node) stop() error {
+func (n *node) stop(patience time.Duration) (err error) {
 	n.mu.Lock()
 	n.stopped = true
 	n.mu.Unlock()
-	var err error
 	if r := n.alive(); r != nil {
 		_ = thaw(r.cmd.Process)
 		_ = r.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-r.exited:
-		case <-time.After(30 * time.Second):
-			_ = r.cmd.Process.Kill()
-			<-r.exited
+		case <-time.After(patience):
 			err = fmt.Errorf("%s did not end in time", n.name)
 		}
 	}
-	if n.done != nil {
-		<-n.done
-	}
+	n.end()
 	return err
+}
+
+// end ends it by force.
+func (n *node) end() {
+	n.mu.Lock()
+	n.stopped = true
+	n.mu.Unlock()
+	if r := n.alive(); r != nil {
+		_ = r.cmd.Process.Kill() // it may have ended just now
+		<-r.exited
+	}
+	<-n.done
 }

@@ -238,7 +238,7 @@ func (r *reconciliation) report(ctx context.Context) {
 // crashes looks into the logs for what no fault from outside explains.
 func (r *reconciliation) crashes() {
 	for _, n := range r.w.nodes {
-		if n.kind == "redis" || n.kind == "clickhouse" {
+		if n.server() {
 			continue
 		}
 		text, err := os.ReadFile(n.log)

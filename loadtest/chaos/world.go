@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,8 +27,9 @@ type world struct {
 	env    []string
 	nodes  []*node
 	edges  []*Proxy
-	doors  []*Proxy // of the edges, those that clients go through
-	fsync  string   // of Redis
+	doors  []*Proxy      // of the edges, those that clients go through
+	fsync  string        // of Redis
+	grace  time.Duration // for a process that was told to end
 	redis  *redis.Client
 	clock  *clock // of Redis, nil where none can be made
 	config string // of commands: straight to the servers
@@ -79,7 +81,7 @@ var shanghai = time.FixedZone("Asia/Shanghai", 8*3600)
 
 // newWorld starts everything and waits until it serves.
 func newWorld(ctx context.Context, o *Options, dir string, pupils []class) (w *world, err error) {
-	w = &world{dir: dir, fsync: o.Fsync, host: newHost(), canyu: o.Canyu, env: append([]string{"CANYU_CONFIG="}, o.Env...)}
+	w = &world{dir: dir, fsync: o.Fsync, grace: min(30*time.Second, 2*o.Patience), host: newHost(), canyu: o.Canyu, env: append([]string{"CANYU_CONFIG="}, o.Env...)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -233,12 +235,19 @@ func (w *world) whole(ctx context.Context, patience time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// close ends everything, canyu before what it leans on.
+// close ends everything: canyu as its operator would, then what it leaned on.
 func (w *world) close() error {
-	var errs []error
-	for i := len(w.nodes) - 1; i >= 0; i-- {
-		if n := w.nodes[i]; n.done != nil {
-			errs = append(errs, n.stop())
+	errs := make([]error, len(w.nodes))
+	var ending sync.WaitGroup
+	for i, n := range w.nodes {
+		if n.done != nil && !n.server() {
+			ending.Go(func() { errs[i] = n.stop(w.grace) })
+		}
+	}
+	ending.Wait()
+	for _, n := range w.nodes {
+		if n.done != nil && n.server() {
+			n.end()
 		}
 	}
 	for _, p := range w.edges {
