@@ -46,6 +46,11 @@ deps: ## installs what the tests need and this machine lacks (Debian, root or su
 bench: ## requests per second of every engine, side by side, beside a bare server
 	deploy/testservers.sh go run ./cmd/canyu loadtest bench $(ARGS)
 
+.PHONY: chaos
+chaos: ## kills and other faults under load for 20 minutes, then every number reconciled
+	go run ./cmd/canyu loadtest chaos --pair distributed --kills 200 --duration 13m --rate 3000 $(ARGS)
+	go run ./cmd/canyu loadtest chaos --pair embedded --kills 60 --duration 4m --rate 3000 $(ARGS)
+
 .PHONY: fuzz fuzz-each
 fuzz: ## each fuzz test for FUZZTIME (1m)
 	deploy/testservers.sh $(MAKE) --no-print-directory fuzz-each
