@@ -2,6 +2,8 @@ package rollup
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -40,6 +42,25 @@ func (d *duty) do(ctx context.Context, work func(context.Context) error) error {
 	}
 	return err
 }
+
+// onDuty does work that only one process may do to an activity's archive, after
+// whoever is at it.
+func onDuty(ctx context.Context, l canyu.Ledger, activity string, work func(context.Context) error) error {
+	d := &duty{ledger: l, name: rollupDuty(activity), holder: rand.Text()}
+	for {
+		err := d.do(ctx, work)
+		if !errors.Is(err, errBusy) {
+			return errors.Join(err, d.release(context.WithoutCancel(ctx)))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(idle / 4):
+		}
+	}
+}
+
+func rollupDuty(activity string) string { return "rollup/" + activity }
 
 func (d *duty) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 	until := time.Now().Add(claimFor)

@@ -22,7 +22,7 @@ func log(ctx context.Context, l canyu.Ledger, activity string, shard int) iter.S
 				if !yield(e, nil) {
 					return
 				}
-				after, n = e.Position, n+len(e.Recorded)
+				after, n = e.Position, n+e.Size()
 			}
 			if n < participationsPerStep {
 				return

@@ -26,8 +26,11 @@ type Worker struct {
 	Archive    canyu.Archive
 	Activities []*canyu.Activity
 	Holder     string // names this process in claims, for whoever looks at them
-	Log        *slog.Logger
-	Now        func() time.Time // nil: time.Now
+	// DeadLetters is the folder for entries of the log that cannot go into the
+	// archive: see DeadLetter. "": they stay, and hold up what is behind them.
+	DeadLetters string
+	Log         *slog.Logger
+	Now         func() time.Time // nil: time.Now
 
 	mu     sync.Mutex
 	status map[string]Status
@@ -39,10 +42,24 @@ type Status struct {
 	Done           time.Time     // when it last left nothing behind: stored, restated, acknowledged
 	Newest         time.Time     // the newest participation that is in the archive
 	Lag            time.Duration // age of the oldest participation read that no rollup has yet; 0 when there is none
-	Stores         int           // calls of Store
+	Stores         int           // calls of Store that succeeded
 	Participations int           // in those calls, repeated ones too
+	Rate           float64       // participations a second, lately, while there were any to carry; 0: not known
 	Errors         int
 	LastError      string // "" after a success
+
+	oldest         time.Time
+	carried, spent float64 // participations and seconds, older ones weighing less
+}
+
+// worked counts a step of n participations into the rate.
+func (s *Status) worked(n int, took time.Duration) {
+	const weight = 0.9
+	s.carried = s.carried*weight + float64(n)
+	s.spent = s.spent*weight + took.Seconds()
+	if s.carried > 0 && s.spent > 0 {
+		s.Rate = s.carried / s.spent
+	}
 }
 
 // Status is the state of every activity, in their order.
@@ -53,6 +70,9 @@ func (w *Worker) Status() []Status {
 	for i, a := range w.Activities {
 		all[i] = w.status[a.ID]
 		all[i].Activity = a.ID
+		if oldest := all[i].oldest; !oldest.IsZero() {
+			all[i].Lag = max(0, w.now().Sub(oldest))
+		}
 	}
 	return all
 }
@@ -99,6 +119,7 @@ func (w *Worker) run(ctx context.Context, activity string) {
 	defer func() { s.release(working) }()
 	failures := 0
 	for ctx.Err() == nil {
+		began := w.now()
 		n, more, err := s.step(working, false)
 		wait := idle
 		switch {
@@ -107,7 +128,8 @@ func (w *Worker) run(ctx context.Context, activity string) {
 			wait = backoff(failures)
 			w.log().Warn("cannot carry participations into the archive; trying again", "activity", activity, "wait", wait, "error", err)
 		case more:
-			wait = 0
+			// Half the time at most: while there is a burst, the machine is ingest's.
+			wait = w.now().Sub(began)
 		case n > 0:
 			wait = pace
 		}

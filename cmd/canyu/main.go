@@ -35,17 +35,18 @@ func main() {
 // commands is the whole command line. What several commands share is a Settings
 // flag; each also has an environment variable and a key in canyu.yaml.
 type commands struct {
-	Demo     demoCommand      `cmd:"" help:"Everything on one machine: sample activity and roster, nothing to install."`
-	Serve    serveCommand     `cmd:"" help:"Run the server."`
-	Check    checkCommand     `cmd:"" help:"Check all of the configuration and report every mistake at once."`
-	Replay   replayCommand    `cmd:"" help:"Record submissions from a file (NDJSON, .gz too), each at its own time."`
-	Roster   rosterCommand    `cmd:"" help:"The list of classes and their enrolments."`
-	Report   reportCommand    `cmd:"" help:"The reports to the bureau."`
-	Verify   verifyCommand    `cmd:"" help:"Compare ledger and archive class by class; exit 1 on any difference."`
-	Rebuild  rebuildCommand   `cmd:"" help:"Restore a lost ledger from the archive."`
-	Loadtest loadtest.Command `cmd:"" help:"Load a running server and reconcile what it counted; bench and baselines."`
-	Version  versionCommand   `cmd:"" help:"Print the version."`
-	Help     helpCommand      `cmd:"" help:"Show this list."`
+	Demo       demoCommand       `cmd:"" help:"Everything on one machine: sample activity and roster, nothing to install."`
+	Serve      serveCommand      `cmd:"" help:"Run the server."`
+	Check      checkCommand      `cmd:"" help:"Check all of the configuration and report every mistake at once."`
+	Replay     replayCommand     `cmd:"" help:"Record submissions from a file (NDJSON, .gz too), each at its own time."`
+	Roster     rosterCommand     `cmd:"" help:"The list of classes and their enrolments."`
+	Report     reportCommand     `cmd:"" help:"The reports to the bureau."`
+	Verify     verifyCommand     `cmd:"" help:"Compare ledger and archive class by class; exit 1 on any difference."`
+	Deadletter deadletterCommand `cmd:"" help:"What the archive could not take."`
+	Rebuild    rebuildCommand    `cmd:"" help:"Restore a lost ledger from the archive."`
+	Loadtest   loadtest.Command  `cmd:"" help:"Load a running server and reconcile what it counted; bench and baselines."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Help       helpCommand       `cmd:"" help:"Show this list."`
 }
 
 // errQuiet ends with exit status 1 when everything has been said already.

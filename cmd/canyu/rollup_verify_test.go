@@ -190,4 +190,3 @@ func (n noEpoch) SetEpoch(ctx context.Context, activity, epoch string) error {
 	}
 	return n.Archive.SetEpoch(ctx, activity, epoch)
 }
-

@@ -9,7 +9,6 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -85,7 +84,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 	}
 	if slices.Contains(s.Run, "rollup") {
 		worker := s.worker(e, log)
-		registry.MustRegister(backlog{e.ledger, s.activities})
+		registry.MustRegister(progress{worker, s.deadLetters()})
 		group.Go(func() error { return worker.Run(after(failed, ingestDone)) })
 		if s.Rebuild == "auto" {
 			group.Go(func() error { return s.keepRebuilding(failed, e, secret, log) })
@@ -121,7 +120,7 @@ func after(ctx context.Context, done <-chan struct{}) context.Context {
 }
 
 func (s *settings) worker(e *engines, log *slog.Logger) *rollup.Worker {
-	return &rollup.Worker{Ledger: e.ledger, Archive: e.archive, Activities: s.activities, Holder: holder, Log: log}
+	return &rollup.Worker{Ledger: e.ledger, Archive: e.archive, Activities: s.activities, Holder: holder, DeadLetters: s.deadLetters(), Log: log}
 }
 
 func (s *settings) scheduler(e *engines, log *slog.Logger) (*reports.Scheduler, error) {
@@ -139,27 +138,4 @@ func (s *settings) drain(ctx context.Context, e *engines, errOut io.Writer) erro
 		return nil
 	}
 	return s.worker(e, slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))).Drain(ctx)
-}
-
-// backlog is how far rollup is behind, asked when the metrics are.
-type backlog struct {
-	ledger     canyu.Ledger
-	activities []*canyu.Activity
-}
-
-var backlogDesc = prometheus.NewDesc("canyu_backlog_participations",
-	"Recorded participations that the archive does not have yet.", []string{"activity"}, nil)
-
-// Describe implements prometheus.Collector.
-func (b backlog) Describe(ch chan<- *prometheus.Desc) { ch <- backlogDesc }
-
-// Collect implements prometheus.Collector.
-func (b backlog) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	for _, a := range b.activities {
-		if n, err := b.ledger.Backlog(ctx, a.ID); err == nil {
-			ch <- prometheus.MustNewConstMetric(backlogDesc, prometheus.GaugeValue, float64(n), a.ID)
-		}
-	}
 }

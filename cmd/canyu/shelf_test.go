@@ -29,7 +29,8 @@ type shelf struct {
 	ledger   canyu.Ledger
 	archive  canyu.Archive
 	activity *canyu.Activity
-	lose     func() canyu.Ledger // the ledger, after it lost its data
+	lose     func() canyu.Ledger   // the ledger, after it lost its data
+	damage   func(position string) // cuts an entry of the log short
 
 	mu       sync.Mutex
 	epoch    string
@@ -58,6 +59,7 @@ func eachShelf(t *testing.T, body func(t *testing.T, s *shelf)) {
 			s.ledger = ledger()
 			return s.ledger
 		}
+		s.damage = func(position string) { damageFile(t, filepath.Join(dir, "ledger", "ledger.db"), position) }
 		body(t, s)
 	})
 	address, servers := os.Getenv("CANYU_TEST_REDIS"), strings.FieldsFunc(os.Getenv("CANYU_TEST_CLICKHOUSE"), func(r rune) bool { return r == ' ' || r == ',' })
@@ -73,6 +75,7 @@ func eachShelf(t *testing.T, body func(t *testing.T, s *shelf)) {
 			check(t, err)
 			s := newShelf(t, ledger, archive)
 			s.lose = func() canyu.Ledger { loseRedis(t, address, s.activity.ID); return s.ledger }
+			s.damage = func(position string) { damageRedis(t, address, s.activity.ID, position) }
 			t.Cleanup(func() { loseRedis(t, address, s.activity.ID) })
 			body(t, s)
 		})
@@ -214,4 +217,3 @@ func startWorker(t *testing.T, w *rollup.Worker) (stop func()) {
 		}
 	}
 }
-
