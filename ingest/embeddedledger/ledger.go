@@ -37,6 +37,8 @@ type Ledger struct {
 	activities map[string]*activity
 	version    int64 // of the file, as of the newest load; beside another process
 
+	saveAfter int // see the constant
+
 	writing sync.Mutex
 	conn    *sql.Conn // the one that records
 	stmts   statements
@@ -49,9 +51,12 @@ type activity struct {
 	counted     uint64 // ordinals given so far
 	sets        map[setKey]*set
 	dirty       []setKey // sets that are newer here than in the file
-	writers     map[string]reply
-	payload     []byte // room for the next batch
-	outcomes    []byte
+	unsaved     int      // participations recorded since they were saved
+
+	acknowledged int64 // the log up to here is in the archive
+	writers      map[string]reply
+	payload      []byte // room for the next batch
+	outcomes     []byte
 }
 
 // reply is what a writer's newest batch was told.
@@ -66,7 +71,7 @@ func Open(ctx context.Context, dir string) (_ *Ledger, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the data folder: %w", err)
 	}
-	l := &Ledger{activities: make(map[string]*activity)}
+	l := &Ledger{activities: make(map[string]*activity), saveAfter: saveAfter}
 	defer func() {
 		if err != nil {
 			l.Close()
@@ -230,13 +235,18 @@ func (l *Ledger) activity(id string) *activity {
 	return a
 }
 
-// Close implements canyu.Ledger.
+// Close implements canyu.Ledger. It saves the sets, so that the next start reads
+// little of the log; without that, it reads more.
 func (l *Ledger) Close() error {
+	var errs []error
+	if l.conn != nil && l.Held() {
+		errs = append(errs, l.saveAll())
+	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	var errs []error
 	if l.conn != nil {
 		errs = append(errs, l.conn.Close())
+		l.conn = nil
 	}
 	if l.db != nil {
 		errs = append(errs, l.db.Close())

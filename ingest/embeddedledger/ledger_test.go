@@ -21,11 +21,22 @@ func open(t *testing.T, dir string) *embeddedledger.Ledger {
 	return l
 }
 
-func TestContract(t *testing.T) {
+func TestContract(t *testing.T) { contract(t, func(*embeddedledger.Ledger) {}) }
+
+// The same promises, with the sets saved and the log trimmed at every chance.
+func TestContractSavingAlways(t *testing.T) {
+	contract(t, func(l *embeddedledger.Ledger) { l.SaveAfter(1) })
+}
+
+func contract(t *testing.T, opened func(*embeddedledger.Ledger)) {
 	ledgertest.Test(t, func(t *testing.T) ledgertest.Engine {
 		dir := t.TempDir()
 		return ledgertest.Engine{
-			Open: func(t *testing.T) canyu.Ledger { return open(t, dir) },
+			Open: func(t *testing.T) canyu.Ledger {
+				l := open(t, dir)
+				opened(l)
+				return l
+			},
 			Lose: func(t *testing.T, activity string) {
 				files, err := filepath.Glob(filepath.Join(dir, "ledger.db*"))
 				if err != nil || len(files) == 0 {

@@ -73,13 +73,15 @@ func each(ctx context.Context, tx *sql.Tx, query string, row func(*sql.Rows) err
 }
 
 func (l *Ledger) loadActivities(ctx context.Context, tx *sql.Tx) error {
-	return each(ctx, tx, "select activity, epoch, fingerprint, counted from activities", func(rows *sql.Rows) error {
+	return each(ctx, tx, "select activity, epoch, fingerprint, counted, acknowledged from activities", func(rows *sql.Rows) error {
 		var id, epoch, fingerprint string
 		var counted int64
-		if err := rows.Scan(&id, &epoch, &fingerprint, &counted); err != nil {
+		var acknowledged int64
+		if err := rows.Scan(&id, &epoch, &fingerprint, &counted, &acknowledged); err != nil {
 			return err
 		}
 		a := l.activity(id)
+		a.acknowledged = acknowledged
 		a.epoch, a.fingerprint, a.counted = epoch, fingerprint, uint64(counted)
 		return nil
 	})
@@ -123,6 +125,7 @@ func (l *Ledger) loadLog(ctx context.Context, tx *sql.Tx) error {
 			return nil
 		}
 		a := l.activity(id)
+		a.unsaved += len(rs)
 		for _, r := range rs {
 			if r.Counted {
 				a.add(setKey{r.Class, r.Role}, r.Participant)

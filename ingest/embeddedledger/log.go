@@ -3,8 +3,10 @@ package embeddedledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest/ledgerlog"
@@ -17,7 +19,8 @@ func (l *Ledger) Log(ctx context.Context, activity string, shard int, after stri
 		return nil, err
 	}
 	rows, err := l.db.QueryContext(ctx,
-		"select position, before, outcomes, payload from log where activity = ? and position > ? order by position", activity, from)
+		`select position, before, outcomes, payload from log where activity = ?1 and position > max(?2,
+			coalesce((select acknowledged from activities where activity = ?1), 0)) order by position`, activity, from)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the log: %w", err)
 	}
@@ -55,13 +58,18 @@ func position(s string) (int64, error) {
 	return n, nil
 }
 
-// pieceOfWork bounds what is written in one transaction beside recording, so that
-// a batch never waits for long.
-const pieceOfWork = 200
+const (
+	// pieceOfWork bounds what is written in one transaction beside recording, so
+	// that a batch never waits for long.
+	pieceOfWork = 100
+	// saveAfter is how many participations may be in log only, so that a class
+	// that fills within a lesson is written once and not with every pupil. Reading
+	// so many again takes a start less than a second.
+	saveAfter = 500_000
+)
 
-// Acknowledge implements canyu.Ledger. The sets in the file must know what the log
-// is about to forget, so they follow first. They may already hold participants of
-// later batches; joining those once more at the next load changes nothing.
+// Acknowledge implements canyu.Ledger. What is acknowledged is forgotten when the
+// sets have been saved: they must know what the log is about to forget.
 func (l *Ledger) Acknowledge(ctx context.Context, activity string, shard int, upTo string) error {
 	if !l.Held() {
 		return canyu.ErrHeld
@@ -70,6 +78,51 @@ func (l *Ledger) Acknowledge(ctx context.Context, activity string, shard int, up
 	if err != nil {
 		return err
 	}
+	l.writing.Lock()
+	_, err = l.conn.ExecContext(ctx, "update activities set acknowledged = max(acknowledged, ?) where activity = ?", to, activity)
+	l.writing.Unlock()
+	if err != nil {
+		return fmt.Errorf("cannot acknowledge: %w", err)
+	}
+	l.mu.Lock()
+	a := l.activities[activity]
+	due := a != nil && a.unsaved >= l.saveAfter
+	if a != nil {
+		a.acknowledged = max(a.acknowledged, to)
+	}
+	l.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return l.save(ctx, activity, to)
+}
+
+// saveAll saves every activity.
+func (l *Ledger) saveAll() error {
+	acknowledged := make(map[string]int64)
+	l.mu.RLock()
+	for id, a := range l.activities {
+		if a.unsaved > 0 {
+			acknowledged[id] = a.acknowledged
+		}
+	}
+	l.mu.RUnlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var errs []error
+	for id, to := range acknowledged {
+		errs = append(errs, l.save(ctx, id, to))
+	}
+	return errors.Join(errs...)
+}
+
+// save writes the sets and forgets the log up to position to. The sets may hold
+// participants of later batches; joining those once more at the next load changes
+// nothing.
+func (l *Ledger) save(ctx context.Context, activity string, to int64) error {
+	l.mu.Lock()
+	l.activities[activity].unsaved = 0
+	l.mu.Unlock()
 	if err := l.saveSets(ctx, activity); err != nil {
 		return fmt.Errorf("cannot save the sets: %w", err)
 	}
@@ -158,7 +211,8 @@ func (l *Ledger) writeSets(ctx context.Context, activity string, keys []setKey, 
 
 // Backlog implements canyu.Ledger.
 func (l *Ledger) Backlog(ctx context.Context, activity string) (n int, err error) {
-	err = l.db.QueryRowContext(ctx, "select coalesce(sum(size), 0) from log where activity = ?", activity).Scan(&n)
+	err = l.db.QueryRowContext(ctx, `select coalesce(sum(size), 0) from log where activity = ?1 and position >
+		coalesce((select acknowledged from activities where activity = ?1), 0)`, activity).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("cannot measure the log: %w", err)
 	}

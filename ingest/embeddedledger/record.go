@@ -114,6 +114,7 @@ func (l *Ledger) Record(ctx context.Context, b *canyu.Batch) error {
 
 	l.mu.Lock()
 	a.counted = counted
+	a.unsaved += len(b.Participations)
 	a.writers[b.Writer] = r
 	for i := range b.Participations {
 		if r.outcomes[i] == '1' {

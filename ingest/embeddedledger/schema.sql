@@ -1,12 +1,14 @@
 -- The embedded ledger. A batch is one row of log and one of writers, so that its
 -- durability costs one fsync whatever its size. Who took part already is held in
--- memory and kept here in sets: the sets as they were at the newest
--- acknowledgement, joined with every row of log, are the sets as they are.
+-- memory and kept here in sets: the sets as they were when they were last saved,
+-- joined with every row of log, are the sets as they are. So a row of log stays
+-- until the sets have it, also when rollup has acknowledged it long before.
 create table activities (
   activity    text primary key,
   epoch       text not null default '',  -- '' while a lost ledger is being restored
   fingerprint text not null,
-  counted     integer not null           -- ordinals given so far
+  counted     integer not null,          -- ordinals given so far
+  acknowledged integer not null default 0 -- the log up to here is in the archive
 ) strict;
 
 create table sets (
