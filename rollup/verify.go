@@ -39,15 +39,22 @@ const (
 
 // Verify compares ledger, facts and rollups of the classes given and of those
 // that archive or log know besides, and returns what differs, by class and role.
+// With schools, it is about these alone; nil is all of them, and the activity's
+// total, which is of no part.
 //
 // Ingest and rollup may be running. What was recorded before Verify looked must be
 // in the facts or in the log, and nothing else may be; a class that moves is held
 // against its counts before and after. Rollups lag behind the log, so classes in
 // it are left out there, and what differs is looked at again before it is told.
-func Verify(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity string, classes []canyu.Class) ([]Difference, error) {
-	v := &verification{ledger: l, archive: a, activity: activity, classes: make(map[canyu.Class]bool)}
+func Verify(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity string, classes []canyu.Class, schools []canyu.SchoolCode) ([]Difference, error) {
+	v := &verification{ledger: l, archive: a, activity: activity, schools: schools, in: make(map[canyu.SchoolCode]bool), classes: make(map[canyu.Class]bool)}
+	for _, s := range schools {
+		v.in[s] = true
+	}
 	for _, c := range classes {
-		v.classes[c] = true
+		if v.concerns(c) {
+			v.classes[c] = true
+		}
 	}
 	var differences []Difference
 	for look := range looks {
@@ -79,15 +86,17 @@ func contains(ds []Difference, d Difference) bool {
 }
 
 // Repair restates the rollups of the classes that differ. It mends rollups; what
-// facts and ledger disagree about it cannot know.
-func Repair(ctx context.Context, a canyu.Archive, activity string, differences []Difference) error {
-	classes := make(map[canyu.Class]bool)
+// facts and ledger disagree about it cannot know. It waits for a worker that is at
+// the activity.
+func Repair(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity string, differences []Difference) error {
+	classes := make(map[canyu.Class]struct{})
 	for _, d := range differences {
 		if d.Class != (canyu.Class{}) {
-			classes[d.Class] = true
+			classes[d.Class] = struct{}{}
 		}
 	}
-	if err := a.Restate(ctx, activity, slices.SortedFunc(maps.Keys(classes), canyu.Class.Compare)); err != nil {
+	err := onDuty(ctx, l, activity, func(ctx context.Context) error { return restate(ctx, a, activity, classes) })
+	if err != nil {
 		return fmt.Errorf("cannot repair %s: %w", activity, err)
 	}
 	return nil
@@ -97,9 +106,13 @@ type verification struct {
 	ledger   canyu.Ledger
 	archive  canyu.Archive
 	activity string
+	schools  []canyu.SchoolCode        // nil: all
+	in       map[canyu.SchoolCode]bool // schools
 	classes  map[canyu.Class]bool
 	moving   bool // something was under way during the last look
 }
+
+func (v *verification) concerns(c canyu.Class) bool { return v.schools == nil || v.in[c.School] }
 
 type classRole struct {
 	class canyu.Class
@@ -122,7 +135,7 @@ func (v *verification) look(ctx context.Context) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	tallies, err := v.archive.Tallies(ctx, v.activity, nil)
+	tallies, err := v.archive.Tallies(ctx, v.activity, v.schools)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +143,7 @@ func (v *verification) look(ctx context.Context) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	rollups, err := v.archive.Rollups(ctx, v.activity, nil, -1<<31, 1<<31-1)
+	rollups, err := v.archive.Rollups(ctx, v.activity, v.schools, -1<<31, 1<<31-1)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +165,9 @@ func (v *verification) look(ctx context.Context) ([]Difference, error) {
 		v.moving = true
 	}
 	differences := v.compare(before, after, facts, rollupsThatDiffer(tallies, rollups), sums(rollups), pending)
+	if v.schools != nil {
+		return differences, nil
+	}
 	sum := 0
 	for _, n := range after {
 		sum += n
@@ -197,6 +213,9 @@ func (v *verification) pending(ctx context.Context) (map[classRole]map[canyu.Par
 				return nil, err
 			}
 			for _, r := range e.Recorded {
+				if !v.concerns(r.Class) {
+					continue
+				}
 				g := classRole{r.Class, r.Role}
 				if pending[g] == nil {
 					pending[g] = make(map[canyu.Participant]bool)

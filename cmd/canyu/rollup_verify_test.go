@@ -18,7 +18,7 @@ func verify(t *testing.T, s *shelf) []rollup.Difference {
 	for i := range 10 { // the others are known to the archive alone
 		classes = append(classes, shelfClass(i))
 	}
-	ds, err := rollup.Verify(t.Context(), s.ledger, s.archive, s.activity.ID, classes)
+	ds, err := rollup.Verify(t.Context(), s.ledger, s.archive, s.activity.ID, classes, nil)
 	check(t, err)
 	return ds
 }
@@ -52,7 +52,7 @@ func TestVerify(t *testing.T) {
 		if len(ds) != 1 || ds[0].Class != planted.Class || ds[0].Role != planted.Role || ds[0].Facts != ds[0].Ledger+1 || ds[0].Rollups != ds[0].Ledger {
 			t.Fatalf("planted in the archive: %v", ds)
 		}
-		check(t, rollup.Repair(t.Context(), s.archive, s.activity.ID, ds))
+		check(t, rollup.Repair(t.Context(), s.ledger, s.archive, s.activity.ID, ds))
 		if ds := verify(t, s); len(ds) != 1 || ds[0].Rollups != ds[0].Facts || ds[0].Facts != ds[0].Ledger+1 {
 			t.Errorf("after Repair: %v", ds)
 		}
@@ -70,7 +70,7 @@ func TestVerifyRollups(t *testing.T) {
 		if len(ds) != 1 || !ds[0].Days || ds[0].Facts != ds[0].Ledger {
 			t.Fatalf("a submission that no rollup has: %v", ds)
 		}
-		check(t, rollup.Repair(t.Context(), s.archive, s.activity.ID, ds))
+		check(t, rollup.Repair(t.Context(), s.ledger, s.archive, s.activity.ID, ds))
 		if ds := verify(t, s); len(ds) > 0 {
 			t.Errorf("after Repair: %v", ds)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/rollup"
@@ -10,7 +11,8 @@ import (
 
 type verifyCommand struct {
 	Flags
-	Repair bool `help:"Restate the rollups that differ from the facts."`
+	Region string `help:"Only the schools of this region, six digits: a province, a city or a county." placeholder:"CODE"`
+	Repair bool   `help:"Restate the rollups that differ from the facts, and compare once more."`
 }
 
 // Run compares every activity. A difference is an error, after all were printed.
@@ -20,36 +22,24 @@ func (c *verifyCommand) Run(ctx context.Context, out stdout) error {
 		return err
 	}
 	defer e.close()
+	scope, err := c.scope(ctx, e)
+	if err != nil {
+		return err
+	}
 	differs := false
 	for _, a := range s.activities {
-		roster, err := e.archive.Roster(ctx)
-		if err != nil {
-			return err
-		}
-		if mark, err := e.archive.Epoch(ctx, a.ID); err != nil {
-			return err
-		} else if mark == "" {
-			fmt.Fprintf(out, "activity %s: nobody has taken part yet\n", a.ID)
-			continue
-		}
-		differences, err := rollup.Verify(ctx, e.ledger, e.archive, a.ID, classesOf(roster))
+		agree, err := c.verify(ctx, e, a.ID, scope, out)
 		if err != nil {
 			return fmt.Errorf("activity %s: %w", a.ID, err)
 		}
-		for _, d := range differences {
-			fmt.Fprintf(out, "activity %s: %s\n", a.ID, d)
+		letters, err := rollup.DeadLetters(s.deadLetters(), a.ID)
+		if err != nil {
+			return err
 		}
-		if len(differences) == 0 {
-			fmt.Fprintf(out, "activity %s: ledger, archive and rollups agree\n", a.ID)
-			continue
+		if len(letters) > 0 {
+			fmt.Fprintf(out, "activity %s: %d dead letters wait here: see canyu deadletter\n", a.ID, len(letters))
 		}
-		if c.Repair {
-			if err := rollup.Repair(ctx, e.archive, a.ID, differences); err != nil {
-				return err
-			}
-			fmt.Fprintf(out, "activity %s: rollups restated; run verify again\n", a.ID)
-		}
-		differs = true
+		differs = differs || !agree
 	}
 	if differs {
 		return errQuiet
@@ -57,9 +47,72 @@ func (c *verifyCommand) Run(ctx context.Context, out stdout) error {
 	return nil
 }
 
-func classesOf(r *canyu.Roster) []canyu.Class {
+// scope is what is compared: classes of the roster, and the schools to stay within.
+type scope struct {
+	classes []canyu.Class
+	schools []canyu.SchoolCode // nil: all, also those that no roster has
+	name    string
+}
+
+func (c *verifyCommand) scope(ctx context.Context, e *engines) (scope, error) {
+	roster, err := e.archive.Roster(ctx)
+	if err != nil {
+		return scope{}, err
+	}
+	if c.Region == "" {
+		return scope{classes: classesOf(roster, 0)}, nil
+	}
+	region, err := canyu.ParseRegion(c.Region)
+	if err != nil {
+		return scope{}, err
+	}
+	sc := scope{classes: classesOf(roster, region), name: " of region " + region.String()}
+	for _, s := range roster.Schools(region) {
+		sc.schools = append(sc.schools, s.Code)
+	}
+	if sc.schools == nil {
+		return scope{}, fmt.Errorf("region %s: the roster has no school there", region)
+	}
+	return sc, nil
+}
+
+// verify prints how one activity stands and reports whether all agree, after the
+// repair if there is one.
+func (c *verifyCommand) verify(ctx context.Context, e *engines, activity string, sc scope, out io.Writer) (bool, error) {
+	if mark, err := e.archive.Epoch(ctx, activity); err != nil {
+		return false, err
+	} else if mark == "" {
+		fmt.Fprintf(out, "activity %s: nobody has taken part yet\n", activity)
+		return true, nil
+	}
+	for repaired := false; ; repaired = true {
+		differences, err := rollup.Verify(ctx, e.ledger, e.archive, activity, sc.classes, sc.schools)
+		if err != nil {
+			return false, err
+		}
+		for _, d := range differences {
+			fmt.Fprintf(out, "activity %s: %s\n", activity, d)
+		}
+		switch {
+		case len(differences) == 0:
+			fmt.Fprintf(out, "activity %s: ledger, archive and rollups%s agree\n", activity, sc.name)
+			return true, nil
+		case repaired:
+			fmt.Fprintf(out, "activity %s: %d differences are left, which rollups cannot mend\n", activity, len(differences))
+			return false, nil
+		case !c.Repair:
+			return false, nil
+		}
+		if err := rollup.Repair(ctx, e.ledger, e.archive, activity, differences); err != nil {
+			return false, err
+		}
+		fmt.Fprintf(out, "activity %s: the rollups that differed are restated\n", activity)
+	}
+}
+
+func classesOf(r *canyu.Roster, region canyu.Region) []canyu.Class {
 	var classes []canyu.Class
-	for _, s := range r.Schools(0) {
+	for _, s := range r.Schools(region) {
 		for _, c := range s.Classes {
 			classes = append(classes, s.Class(c))
 		}
