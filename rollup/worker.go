@@ -128,8 +128,8 @@ func (w *Worker) run(ctx context.Context, activity string) {
 			wait = backoff(failures)
 			w.log().Warn("cannot carry participations into the archive; trying again", "activity", activity, "wait", wait, "error", err)
 		case more:
-			// Half the time at most: while there is a burst, the machine is ingest's.
-			wait = w.now().Sub(began)
+			// A third of the time at most: while there is a burst, the machine is ingest's.
+			wait = 2 * w.now().Sub(began)
 		case n > 0:
 			wait = pace
 		}

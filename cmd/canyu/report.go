@@ -19,7 +19,8 @@ import (
 type reportCommand struct {
 	Render reportRender `cmd:"" help:"Write report.html, .txt, .xlsx and .json of one region and day."`
 	Send   reportSend   `cmd:"" help:"Freeze and deliver the report of a day. Safe to repeat."`
-	Status reportStatus `cmd:"" help:"Which reports were sent, to whom, and what the mail server said."`
+	Status reportStatus `cmd:"" help:"Which reports are due, were sent, to whom, and what the mail server said."`
+	Test   reportTest   `cmd:"" help:"Send a sample to one address."`
 }
 
 // which is one report.
@@ -92,7 +93,8 @@ func (c *reportRender) Run(ctx context.Context, out stdout, errOut stderr) error
 type reportSend struct {
 	Flags
 	which
-	Resend bool `help:"Also to those who have it: with the same Message-ID."`
+	Resend  bool `help:"Also to those who have it: with the same Message-ID." xor:"how"`
+	Correct bool `help:"Freeze the next revision, with what late data has changed, and send that." xor:"how"`
 }
 
 // Run sends to each region; what could not be delivered is an error.
@@ -114,8 +116,11 @@ func (c *reportSend) Run(ctx context.Context, out stdout, errOut stderr) error {
 		return err
 	}
 	send := sender.Send
-	if c.Resend {
+	switch {
+	case c.Resend:
 		send = sender.Resend
+	case c.Correct:
+		send = sender.Correct
 	}
 	var errs []error
 	for _, region := range regions {
@@ -158,7 +163,11 @@ func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error)
 		}
 		password = strings.TrimSpace(string(text))
 	}
-	sender.Mailer, err = reports.NewMailer(reports.MailConfig{URL: url, From: from, Password: password, AllowPlain: s.SMTP.AllowPlain, CAFile: s.SMTP.CAFile})
+	sender.Mailer, err = reports.NewMailer(reports.MailConfig{
+		URL: url, From: from, Password: password, AllowPlain: s.SMTP.AllowPlain, CAFile: s.SMTP.CAFile,
+		PerMinute: s.SMTP.PerMinute,
+		DKIM:      reports.DKIM{Domain: s.SMTP.DKIM.Domain, Selector: s.SMTP.DKIM.Selector, KeyFile: s.SMTP.DKIM.KeyFile},
+	})
 	return sender, err
 }
 
@@ -167,7 +176,7 @@ type reportStatus struct {
 	Activity string `help:"Id of the activity. (default: the only one)"`
 }
 
-// Run prints every delivery.
+// Run prints every report that was planned by now, and its deliveries.
 func (c *reportStatus) Run(ctx context.Context, out stdout) error {
 	s, e, err := c.open(ctx)
 	if err != nil {
@@ -178,15 +187,63 @@ func (c *reportStatus) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return err
 	}
+	calendar, err := reports.LoadCalendar(s.Calendar)
+	if err != nil {
+		return err
+	}
+	sender := &reports.Sender{Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Calendar: calendar}
+	lines, err := sender.Status(ctx, a)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "DAY\tREGION\tDUE\tREVISION\tSTANDING")
+	for _, l := range lines {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", l.Day, l.Region, l.Due.In(a.Zone).Format(time.DateTime), l.Revision, l.Standing)
+	}
+	w.Flush()
 	deliveries, err := e.archive.Deliveries(ctx, a.ID)
 	if err != nil {
 		return err
 	}
-	if len(deliveries) == 0 {
-		fmt.Fprintln(out, "no report was sent yet")
-		return nil
+	if len(deliveries) > 0 {
+		fmt.Fprintln(out)
+		printDeliveries(out, deliveries, a)
 	}
-	printDeliveries(out, deliveries, a)
+	return nil
+}
+
+type reportTest struct {
+	Flags
+	Activity string `help:"Id of the activity. (default: the only one)"`
+	Region   string `help:"Region: six digits." required:""`
+	To       string `help:"The address." required:""`
+}
+
+// Run sends a sample, which is recorded nowhere.
+func (c *reportTest) Run(ctx context.Context, out stdout, errOut stderr) error {
+	s, e, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	a, err := s.activity(c.Activity)
+	if err != nil {
+		return err
+	}
+	region, err := canyu.ParseRegion(c.Region)
+	if err != nil {
+		return err
+	}
+	sender, err := s.sender(e, slog.New(slog.NewTextHandler(errOut, nil)))
+	if err != nil {
+		return err
+	}
+	answer, err := sender.Sample(ctx, a, region, c.To)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "sent to %s: %s\n", c.To, answer)
 	return nil
 }
 

@@ -95,6 +95,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 		if err != nil {
 			return err
 		}
+		registry.MustRegister(scheduler)
 		group.Go(func() error { return scheduler.Run(failed) })
 	}
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {

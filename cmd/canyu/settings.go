@@ -54,11 +54,19 @@ type settings struct {
 }
 
 type smtpSettings struct {
-	URL          string `yaml:"url"`
-	From         string `yaml:"from"`
-	PasswordFile string `yaml:"password_file"` // or $CANYU_SMTP_PASSWORD
-	CAFile       string `yaml:"ca_file"`       // PEM, where the system does not know it
-	AllowPlain   bool   `yaml:"allow_plain"`   // no TLS to a host that is not this one
+	URL          string       `yaml:"url"`
+	From         string       `yaml:"from"`
+	PasswordFile string       `yaml:"password_file"` // or $CANYU_SMTP_PASSWORD
+	CAFile       string       `yaml:"ca_file"`       // PEM, where the system does not know it
+	AllowPlain   bool         `yaml:"allow_plain"`   // no TLS to a host that is not this one
+	PerMinute    int          `yaml:"per_minute"`    // the most mails in a minute; 0: no limit
+	DKIM         dkimSettings `yaml:"dkim"`
+}
+
+type dkimSettings struct {
+	Domain   string `yaml:"domain"`
+	Selector string `yaml:"selector"`
+	KeyFile  string `yaml:"key_file"` // PEM, RSA or Ed25519
 }
 
 var parts = []string{"ingest", "rollup", "reports"}
@@ -137,6 +145,12 @@ func (s *settings) check() (errs []error) {
 	}
 	if s.SMTP.URL != "" && s.SMTP.From == "" {
 		wrong("smtp.from: missing")
+	}
+	if d := s.SMTP.DKIM; d != (dkimSettings{}) && (d.Domain == "" || d.Selector == "" || d.KeyFile == "") {
+		wrong("smtp.dkim: give domain, selector and key_file")
+	}
+	if s.SMTP.PerMinute < 0 {
+		wrong("smtp.per_minute %d: want 0 or more", s.SMTP.PerMinute)
 	}
 	if s.SMTP.URL != "" && s.Outbox != "" {
 		wrong("smtp.url and outbox: give one of them")

@@ -112,3 +112,15 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 }
+
+// The sample that operators copy is loadable.
+func TestSampleConfiguration(t *testing.T) {
+	t.Parallel()
+	out := new(syncBuffer)
+	if err := run(t.Context(), []string{"check", "--config", "../../deploy/canyu.yaml"}, out, out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "the configuration is fine") {
+		t.Fatal(out.String())
+	}
+}
