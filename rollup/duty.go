@@ -91,3 +91,15 @@ func (d *duty) release(ctx context.Context) error {
 	d.held = false
 	return d.ledger.Release(ctx, d.name, d.holder)
 }
+
+// Hold keeps the archive's facts, and the log that they come from, as they are while
+// it does something: it takes the duty of every worker. What is recorded meanwhile
+// waits in the log.
+func Hold(ctx context.Context, l canyu.Ledger, activities []string, do func(context.Context) error) error {
+	if len(activities) == 0 {
+		return do(ctx)
+	}
+	return onDuty(ctx, l, activities[0], func(ctx context.Context) error {
+		return Hold(ctx, l, activities[1:], do)
+	})
+}

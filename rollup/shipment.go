@@ -41,6 +41,8 @@ type shipment struct {
 
 	restated time.Time     // when restating was last done
 	took     time.Duration // and how long it took
+	ended    time.Time     // the last step that succeeded,
+	more     bool          // and whether there was more to do
 
 	most   int        // entries at once; without limit unless the archive refuses some
 	failed int        // stores in a row
@@ -112,7 +114,12 @@ func (s *shipment) step(ctx context.Context, finish bool) (n int, more bool, err
 		return 0, false, err
 	}
 	if err == nil {
-		s.w.note(s.activity, func(st *Status) { st.worked(n, s.w.now().Sub(began)) })
+		now := s.w.now()
+		if s.more { // the pause counts: it belongs to the pace
+			began = s.ended
+		}
+		s.ended, s.more = now, more
+		s.w.note(s.activity, func(st *Status) { st.worked(n, now.Sub(began)) })
 		if !s.ahead {
 			s.release(ctx)
 		}

@@ -44,6 +44,8 @@ type commands struct {
 	Verify     verifyCommand     `cmd:"" help:"Compare ledger and archive class by class; exit 1 on any difference."`
 	Deadletter deadletterCommand `cmd:"" help:"What the archive could not take."`
 	Rebuild    rebuildCommand    `cmd:"" help:"Restore a lost ledger from the archive."`
+	Backup     backupCommand     `cmd:"" help:"Copy everything of the embedded engines into a new folder, beside a running server."`
+	Restore    restoreCommand    `cmd:"" help:"Make a data folder from a backup."`
 	Loadtest   loadtest.Command  `cmd:"" help:"Load a running server and reconcile what it counted; bench and baselines."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 	Help       helpCommand       `cmd:"" help:"Show this list."`

@@ -108,8 +108,8 @@ func (l *Ledger) loadSets(ctx context.Context, tx *sql.Tx) error {
 
 // loadLog joins the log with the sets. A damaged entry is passed over, loudly: a
 // ledger that does not open counts nobody. Those of the entry who were not in the
-// sets yet (they follow at each acknowledgement) are unknown from then on, and
-// may count once more; the entry itself becomes a dead letter, and can be put right
+// sets yet (those follow from time to time) are unknown from then on, and may count
+// once more, unless the archive has them and shows the ledger to be behind; the entry itself becomes a dead letter, and can be put right
 // from there.
 func (l *Ledger) loadLog(ctx context.Context, tx *sql.Tx) error {
 	return each(ctx, tx, "select activity, position, before, outcomes, payload from log order by position", func(rows *sql.Rows) error {
