@@ -89,8 +89,10 @@ type School struct {
 	Name    string
 	Classes []SchoolClass
 
-	enrolled map[uint32]int // grade<<16 | number
+	enrolled [MaxGrade + 1][]int16 // by grade and number; noClass where there is none
 }
+
+const noClass = -1
 
 // SchoolClass is a class as its school sees it.
 type SchoolClass struct {
@@ -106,8 +108,20 @@ func (s *School) Class(c SchoolClass) Class {
 
 // Enrolled is the enrolment of a class, and whether the school has that class.
 func (s *School) Enrolled(grade uint8, number uint16) (int, bool) {
-	n, ok := s.enrolled[uint32(grade)<<16|uint32(number)]
-	return n, ok
+	if grade > MaxGrade || int(number) >= len(s.enrolled[grade]) || s.enrolled[grade][number] == noClass {
+		return 0, false
+	}
+	return int(s.enrolled[grade][number]), true
+}
+
+// enrol sets the enrolment of a class within the limits.
+func (s *School) enrol(grade uint8, number uint16, enrolled int) {
+	of := s.enrolled[grade]
+	for len(of) <= int(number) {
+		of = append(of, noClass)
+	}
+	of[number] = int16(enrolled)
+	s.enrolled[grade] = of
 }
 
 // Roster is every class there is, and so the denominator of every rate. It does
@@ -130,7 +144,7 @@ func NewRoster(entries []RosterEntry) (*Roster, error) {
 		}
 		s := r.byCode[e.School]
 		if s == nil {
-			s = &School{Code: e.School, Region: e.Region, Name: e.Name, enrolled: make(map[uint32]int)}
+			s = &School{Code: e.School, Region: e.Region, Name: e.Name}
 			r.byCode[e.School] = s
 			r.schools = append(r.schools, s)
 		}
@@ -142,7 +156,7 @@ func NewRoster(entries []RosterEntry) (*Roster, error) {
 			fail(fmt.Errorf("class %d of grade %d of school %s is listed twice", e.Class, e.Grade, e.School))
 			continue
 		}
-		s.enrolled[uint32(e.Grade)<<16|uint32(e.Class)] = e.Enrolled
+		s.enrol(e.Grade, e.Class, e.Enrolled)
 		s.Classes = append(s.Classes, SchoolClass{Grade: e.Grade, Number: e.Class, Enrolled: e.Enrolled})
 	}
 	if len(errs) > 0 {
