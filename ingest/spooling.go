@@ -34,6 +34,7 @@ func (r *recent) add(ps []canyu.Participation) {
 	drop := 0
 	for ; r.bytes > recentBytes; drop++ {
 		r.bytes -= len(r.batches[drop].payload)
+		r.batches[drop] = recentBatch{} // the array may live on for a while
 	}
 	r.batches = r.batches[drop:]
 }
