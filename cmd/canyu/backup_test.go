@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -10,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // elsewhere is the same installation with an empty data folder, on another machine.
@@ -218,4 +222,33 @@ func flip(path string) error {
 	}
 	text[len(text)/2] ^= 1
 	return os.WriteFile(path, text, 0o600)
+}
+
+// A backup waits until no worker is between ledger and archive, and one that is broken
+// off leaves nothing.
+func TestBackupWaits(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pair{name: "embedded"}, "")
+	s.must("roster", "import", "testdata/roster-gb18030.csv")
+	v := s.serve("--run", "ingest")
+	s.postStatus(v, seatOf{1, 1, 1})
+	_, e, err := (&Flags{Config: s.config}).open(t.Context())
+	check(t, err)
+	defer e.close()
+	held, err := e.ledger.Claim(t.Context(), "rollup/"+s.activity, "a worker", time.Minute)
+	if check(t, err); !held {
+		t.Fatal("not held")
+	}
+	before, err := os.ReadDir(s.dir)
+	check(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := run(ctx, []string{"backup", filepath.Join(s.dir, "backup"), "--config", s.config}, io.Discard, io.Discard); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a backup beside a worker at work: %v", err)
+	}
+	if after, err := os.ReadDir(s.dir); err != nil || len(after) != len(before) {
+		t.Errorf("left behind: %v, %v", after, err)
+	}
+	check(t, e.ledger.Release(t.Context(), "rollup/"+s.activity, "a worker"))
+	s.must("backup", filepath.Join(s.dir, "backup"))
 }

@@ -216,6 +216,28 @@ func TestRollupDrainWaitsForAnother(t *testing.T) {
 	})
 }
 
+// TestRollupHold: what is held is carried by nobody until it is let go.
+func TestRollupHold(t *testing.T) {
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		stop := startWorker(t, s.worker())
+		defer stop()
+		check(t, rollup.Hold(t.Context(), s.ledger, []string{s.activity.ID, s.activity.ID + "-2"}, func(context.Context) error {
+			s.record(0, 10)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if err := s.worker().Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Drain while it is held: %v", err)
+			}
+			if tallies, err := s.archive.Tallies(t.Context(), s.activity.ID, nil); err != nil || len(tallies) > 0 || len(s.log()) != 1 {
+				t.Errorf("carried while it is held: %v, %v", tallies, err)
+			}
+			return nil
+		}))
+		check(t, s.worker().Drain(t.Context()))
+		s.expect(10, 10)
+	})
+}
+
 // BenchmarkRollupDrain carries 200,000 participations, 100 a batch, from ledger
 // to archive, embedded.
 func BenchmarkRollupDrain(b *testing.B) {
