@@ -50,16 +50,21 @@ const (
 type ReportPlan struct {
 	Hour, Minute int // of the activity's day
 	Days         ReportDays
+	List         []Day               // the days, where Days is ListedDays
 	Recipients   map[Region][]string // e-mail addresses by the region they are told about
 }
 
-// ReportDays is on which of the activity's days a report is due.
+// LatestReport is how many days after an activity its last report may be due.
+const LatestReport = 31
+
+// ReportDays is on which days a report is due.
 type ReportDays string
 
 // When reports are due.
 const (
 	WorkingDays ReportDays = "working" // statutory holidays and make-up days observed
 	EveryDay    ReportDays = "daily"
+	ListedDays  ReportDays = "list" // those of ReportPlan.List and no others
 )
 
 var activityID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
@@ -95,7 +100,12 @@ func (a *Activity) Validate() error {
 	must(a.Identify == BySeat || a.Identify == ByName, "identify %q: want seat or name", a.Identify)
 	p := a.Report
 	must(p.Hour >= 0 && p.Hour < 24 && p.Minute >= 0 && p.Minute < 60, "report.at %02d:%02d: want a time of day", p.Hour, p.Minute)
-	must(p.Days == WorkingDays || p.Days == EveryDay, "report.days %q: want working or daily", p.Days)
+	must(p.Days == WorkingDays || p.Days == EveryDay || p.Days == ListedDays, "report.days %q: want working, daily or a list of days", p.Days)
+	must((p.Days == ListedDays) == (len(p.List) > 0), "report.days: a list of days wants at least one, and working or daily none")
+	for i, d := range p.List {
+		must(d >= a.FirstDay && d <= a.LastDay+LatestReport, "report.days: %s: want a day of the activity or of the %d days after it", d, LatestReport)
+		must(!slices.Contains(p.List[:i], d), "report.days: %s is listed twice", d)
+	}
 	return errors.Join(errs...)
 }
 

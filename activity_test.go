@@ -26,6 +26,10 @@ func qingming(t testing.TB) *canyu.Activity {
 	}
 }
 
+func listed(a *canyu.Activity, days ...canyu.Day) {
+	a.Report.Days, a.Report.List = canyu.ListedDays, days
+}
+
 func TestActivityValidate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -67,6 +71,12 @@ func TestActivityValidate(t *testing.T) {
 		{"16:60", "report.at ", func(a *canyu.Activity) { a.Report.Minute = 60 }},
 		{"before midnight", "report.at ", func(a *canyu.Activity) { a.Report.Hour = -1 }},
 		{"no report days", "report.days ", func(a *canyu.Activity) { a.Report.Days = "" }},
+		{"listed report days", "", func(a *canyu.Activity) { listed(a, a.LastDay+31, a.FirstDay) }},
+		{"an empty list", "report.days: a list", func(a *canyu.Activity) { listed(a) }},
+		{"a list beside working", "report.days: a list", func(a *canyu.Activity) { a.Report.List = []canyu.Day{a.FirstDay} }},
+		{"a listed day before it began", "report.days: 2017-03-31", func(a *canyu.Activity) { listed(a, a.FirstDay-1) }},
+		{"a listed day long after it", "report.days: 2017-05-09", func(a *canyu.Activity) { listed(a, a.LastDay+32) }},
+		{"a day listed twice", "report.days: 2017-04-07 is listed twice", func(a *canyu.Activity) { listed(a, a.LastDay, a.LastDay) }},
 	} {
 		a := qingming(t)
 		c.change(a)

@@ -124,7 +124,7 @@ func (b *builder) compute(frozen []canyu.Frozen, rollups []canyu.Rollup) (*Repor
 	working, err := b.calendar.Working(b.day)
 	if err == nil {
 		r.WorkingDay = &working
-	} else if a.Report.Days != canyu.EveryDay {
+	} else if a.Report.Days == canyu.WorkingDays {
 		return nil, err
 	}
 	base, err := b.baseline(frozen)

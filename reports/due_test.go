@@ -2,6 +2,7 @@ package reports_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +42,30 @@ func TestPlannedDays(t *testing.T) {
 	daily.Report.Days = canyu.EveryDay
 	if days, err := reports.PlannedDays(daily, calendar(t), daily.LastDay+20); err != nil || len(days) != 8 {
 		t.Errorf("daily: %v, %v, want the seven days and the one after", days, err)
+	}
+}
+
+// Listed days are the plan, in whatever order, holidays too, and none is added.
+func TestPlannedDaysListed(t *testing.T) {
+	t.Parallel()
+	a := qingming(t)
+	a.Report.Days, a.Report.List = canyu.ListedDays, []canyu.Day{day(t, "2017-04-20"), day(t, "2017-04-02"), day(t, "2017-04-05")}
+	for until, want := range map[string]string{"2017-05-08": "[2017-04-02 2017-04-05 2017-04-20]", "2017-04-19": "[2017-04-02 2017-04-05]", "2017-04-01": "[]"} {
+		if days, err := reports.PlannedDays(a, calendar(t), day(t, until)); err != nil || fmt.Sprint(days) != want {
+			t.Errorf("until %s: %v, %v, want %s", until, days, err, want)
+		}
+	}
+	if fmt.Sprint(a.Report.List) != "[2017-04-20 2017-04-02 2017-04-05]" {
+		t.Errorf("the activity's own list was changed: %v", a.Report.List)
+	}
+	if ok, err := reports.Planned(a, calendar(t), day(t, "2017-04-06")); ok || err != nil {
+		t.Errorf("a working day that is not listed: %v, %v", ok, err)
+	}
+	// A list needs no calendar.
+	a.FirstDay, a.LastDay, a.Report.List = day(t, "2027-01-04"), day(t, "2027-01-06"), []canyu.Day{day(t, "2027-01-05")}
+	r, err := reports.Compute(a, calendar(t), county(t), nil, nil, nil, 341802, a.Report.List[0], reports.DueAt(a, a.Report.List[0]))
+	if err != nil || r.WorkingDay != nil || slices.ContainsFunc(r.Notes, func(n reports.Note) bool { return n.Kind == reports.NoCalendar }) {
+		t.Errorf("in a year without a calendar: %+v, %v", r, err)
 	}
 }
 

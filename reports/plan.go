@@ -3,6 +3,7 @@ package reports
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -11,10 +12,15 @@ import (
 // PlannedDays are the days up to until on which the activity's report is due, the
 // earliest first: the working days from its first day to its last (or every day,
 // if that is the plan) and, for the report over the whole activity, the first
-// such day after it. Where the plan reaches a year without a calendar the days
+// such day after it; or the days that it lists, and no others. Where the plan reaches a year without a calendar the days
 // before it come with ErrNoCalendar.
 func PlannedDays(a *canyu.Activity, c *Calendar, until canyu.Day) ([]canyu.Day, error) {
 	var days []canyu.Day
+	if a.Report.Days == canyu.ListedDays {
+		days = slices.DeleteFunc(slices.Clone(a.Report.List), func(d canyu.Day) bool { return d > until })
+		slices.Sort(days)
+		return days, nil
+	}
 	for d := a.FirstDay; d <= until; d++ {
 		due := true
 		if a.Report.Days != canyu.EveryDay {
@@ -60,10 +66,10 @@ func previous(a *canyu.Activity, c *Calendar, day canyu.Day) (_ canyu.Day, ok bo
 // blindYear is the year without a calendar that the plan runs into after day, or
 // 0: somebody must be told before the reports stop.
 func blindYear(a *canyu.Activity, c *Calendar, day canyu.Day) int {
-	if _, err := PlannedDays(a, c, a.LastDay+31); !errors.Is(err, ErrNoCalendar) {
+	if _, err := PlannedDays(a, c, a.LastDay+canyu.LatestReport); !errors.Is(err, ErrNoCalendar) {
 		return 0
 	}
-	for d := max(day, a.FirstDay); d <= a.LastDay+31; d++ {
+	for d := max(day, a.FirstDay); d <= a.LastDay+canyu.LatestReport; d++ {
 		if _, err := c.Working(d); err != nil {
 			y, _, _ := d.Date()
 			return y

@@ -14,7 +14,7 @@ type Report struct {
 	Activity   string       `json:"activity"`
 	Region     canyu.Region `json:"region"`
 	Day        canyu.Day    `json:"day"`
-	WorkingDay *bool        `json:"working_day"` // null only where reports are daily and the year has no calendar
+	WorkingDay *bool        `json:"working_day"` // null only where the year has no calendar and reports need none
 	Revision   int          `json:"revision"`
 	AsOf       time.Time    `json:"as_of"`
 	Total      Numbers      `json:"total"`

@@ -48,7 +48,7 @@ func (s *Sender) Status(ctx context.Context, a *canyu.Activity) ([]Line, error) 
 }
 
 func (s *Sender) status(ctx context.Context, a *canyu.Activity, now time.Time) ([]Line, error) {
-	days, err := PlannedDays(a, s.Calendar, a.LastDay+31)
+	days, err := PlannedDays(a, s.Calendar, a.LastDay+canyu.LatestReport)
 	blind := errors.Is(err, ErrNoCalendar)
 	if err != nil && !blind {
 		return nil, err
@@ -117,7 +117,7 @@ func (s *Sender) Alarms(ctx context.Context, now time.Time) ([]Line, error) {
 	var alarms []Line
 	for _, a := range s.Activities {
 		today := a.DayOf(now)
-		if today < a.FirstDay || today > a.LastDay+31 {
+		if today < a.FirstDay || today > a.LastDay+canyu.LatestReport {
 			continue
 		}
 		lines, err := s.status(ctx, a, now)

@@ -26,7 +26,7 @@ type activitySettings struct {
 
 type reportSettings struct {
 	At         string              `yaml:"at"`
-	Days       string              `yaml:"days"`
+	Days       textOrList          `yaml:"days"` // working | daily | days
 	Recipients map[string][]string `yaml:"recipients"`
 }
 
@@ -101,8 +101,22 @@ func (e *activitySettings) report(a *canyu.Activity, or func(s, fallback string)
 	a.Report = canyu.ReportPlan{
 		Hour:       at.Hour(),
 		Minute:     at.Minute(),
-		Days:       canyu.ReportDays(or(e.Report.Days, string(canyu.WorkingDays))),
+		Days:       canyu.WorkingDays,
 		Recipients: make(map[canyu.Region][]string),
+	}
+	if e.Report.Days != nil {
+		a.Report.Days = canyu.ListedDays
+	}
+	for _, text := range e.Report.Days {
+		d, err := canyu.ParseDay(text)
+		switch {
+		case err == nil:
+			a.Report.List = append(a.Report.List, d)
+		case len(e.Report.Days) == 1:
+			a.Report.Days = canyu.ReportDays(text)
+		default:
+			wrong("report.days: %w", err)
+		}
 	}
 	for code, addresses := range e.Report.Recipients {
 		region, err := canyu.ParseRegion(code)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,8 @@ activities:
     identify: face
     names: keep
     report: {at: "25:00", days: sundays, recipients: {341802: [nobody], 99: [a@example.org]}}
+  - {id: a, first_day: 2017-04-01, last_day: 2017-04-07, report: {days: [2017-04-05, 2017-04-05, sundays, 2017-06-01]}}
+  - {id: b, first_day: 2017-04-01, last_day: 2017-04-07, report: {days: []}}
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -46,6 +49,8 @@ activities:
 		"activities[0].id", `title: language "fr"`, "timezone", "last_day", `steps: "bow" is listed twice`, "required_grades: 13",
 		"required_grades[2]: want a whole number", `role "pupil"`, `identify "face"`, `names "keep"`, "report.at", `report.days "sundays"`,
 		`"nobody"`, `region "99"`,
+		"activities[1].report.days: 2017-04-05 is listed twice", `activities[1].report.days: day "sundays"`, "activities[1].report.days: 2017-06-01",
+		"activities[2].report.days: a list of days wants at least one",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing is said of %s in\n%v", want, err)
@@ -53,6 +58,33 @@ activities:
 	}
 	if strings.Contains(err.Error(), "secret-word") {
 		t.Error("a password is told")
+	}
+}
+
+// Report days are a word or a list.
+func TestReportDays(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                                 "working []",
+		"days: working":                    "working []",
+		"days: daily":                      "daily []",
+		"days: 2017-04-05":                 "list [2017-04-05]",
+		"days: [2017-04-05, 2017-04-20]":   "list [2017-04-05 2017-04-20]",
+		`days: ["2017-04-05", 2017-04-01]`: "list [2017-04-05 2017-04-01]",
+	} {
+		path := filepath.Join(t.TempDir(), "canyu.yaml")
+		config := strings.ReplaceAll("activities:\n"+fmt.Sprintf(week, "a", "2017-04-01", "2017-04-07"), `days: working, recipients: {341800: [city@example.org]}`, text)
+		if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := (&Flags{Config: path}).settings()
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if plan := s.activities[0].Report; fmt.Sprintf("%s %v", plan.Days, plan.List) != want {
+			t.Errorf("%s: %v %v, want %s", text, plan.Days, plan.List, want)
+		}
 	}
 }
 

@@ -39,9 +39,15 @@ func decodeStruct(path string, tree map[string]any, into reflect.Value) (errs []
 	return errs
 }
 
+// textOrList is a list that may also be given as a text, its only item.
+type textOrList []string
+
 func decodeValue(path string, value any, into reflect.Value) (errs []error) {
 	tree, isMap := value.(map[string]any)
 	list, isList := value.([]any)
+	if text, ok := value.(string); ok && into.Type() == reflect.TypeFor[textOrList]() {
+		list, isList = []any{text}, true
+	}
 	switch {
 	case value == nil: // the key alone: the default stays
 		return nil
