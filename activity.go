@@ -51,6 +51,8 @@ type ReportPlan struct {
 	Hour, Minute int // of the activity's day
 	Days         ReportDays
 	List         []Day               // the days, where Days is ListedDays
+	Correct      bool                // late data is corrected at the next report hour, not only by hand
+	Ranking      bool                // schools may be listed worst first; else by code
 	Recipients   map[Region][]string // e-mail addresses by the region they are told about
 }
 

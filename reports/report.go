@@ -1,8 +1,11 @@
 package reports
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -132,6 +135,27 @@ func Thaw(a *canyu.Activity, f canyu.Frozen) (*Report, error) {
 	}
 	r.AsOf = r.AsOf.In(a.Zone)
 	return r, nil
+}
+
+// listed are the schools in the order in which people are told of them: by code,
+// or, where the activity allows ranking, the worst first and those of which nothing
+// is required last. Files for programs keep to the code.
+func (r *Report) listed() []*School {
+	schools := make([]*School, len(r.Schools))
+	for i := range r.Schools {
+		schools[i] = &r.Schools[i]
+	}
+	if !r.activity.Report.Ranking {
+		return schools
+	}
+	key := func(s *School) float64 {
+		if s.Required.Rate == nil {
+			return math.Inf(1)
+		}
+		return *s.Required.Rate
+	}
+	slices.SortStableFunc(schools, func(a, b *School) int { return cmp.Compare(key(a), key(b)) })
+	return schools
 }
 
 // Final reports whether this is the report over the whole activity.

@@ -325,6 +325,43 @@ func TestReportWorkbook(t *testing.T) {
 	}
 }
 
+// Schools are told of by code; the worst first only where the activity allows it.
+func TestReportRanking(t *testing.T) {
+	t.Parallel()
+	byCode := "第一小学 第二小学 第三小学 特殊学校"
+	for ranking, want := range map[bool]string{false: byCode, true: "第三小学 第二小学 第一小学 特殊学校"} {
+		a := qingming(t)
+		a.Report.Ranking = ranking
+		at := reports.DueAt(a, day(t, "2017-04-05"))
+		r, err := reports.Compute(a, calendar(t), county(t), rollups(t), nil, nil, 341802, day(t, "2017-04-05"), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		order := func(text string) string {
+			names := strings.Fields(byCode)
+			slices.SortFunc(names, func(a, b string) int { return strings.Index(text, "宣州区"+a) - strings.Index(text, "宣州区"+b) })
+			return strings.Join(names, " ")
+		}
+		var html, text, table, book bytes.Buffer
+		if err := errors.Join(r.HTML(&html, ""), r.Text(&text, ""), r.CSV(&table, ""), r.Workbook(&book, "")); err != nil {
+			t.Fatal(err)
+		}
+		f, err := excelize.OpenReader(&book)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sheet := func(name string) string {
+			rows, err := f.GetRows(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprint(rows)
+		}
+		check(t, []string{order(html.String()), order(text.String()), order(sheet("学校")), order(sheet("班级")), order(table.String())}, want, want, want, byCode, byCode)
+		f.Close()
+	}
+}
+
 func TestReportCSV(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer

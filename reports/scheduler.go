@@ -21,6 +21,7 @@ type Scheduler struct {
 	mu       sync.Mutex
 	finished map[mark]bool // need not be looked at again
 	alarmed  map[mark]bool // somebody was told
+	looked   map[mark]bool // for late data, at the hour of this day
 }
 
 type mark struct {
@@ -90,9 +91,14 @@ func (s *Scheduler) tick(ctx context.Context, a *canyu.Activity, now time.Time) 
 	if err != nil {
 		err = s.blind(a, now, err)
 	}
+	hour, correcting := correctionHour(a, s.Calendar, now)
 	var regions []canyu.Region
 	for _, region := range slices.Sorted(maps.Keys(a.Report.Recipients)) {
-		if len(a.Report.Recipients[region]) > 0 && slices.ContainsFunc(days, func(d canyu.Day) bool { return !s.isFinished(mark{a.ID, region, d}) }) {
+		if len(a.Report.Recipients[region]) == 0 {
+			continue
+		}
+		open := func(d canyu.Day) bool { return !s.is(&s.finished, mark{a.ID, region, d}) }
+		if slices.ContainsFunc(days, open) || correcting && !s.is(&s.looked, mark{a.ID, region, hour}) {
 			regions = append(regions, region)
 		}
 	}
@@ -128,11 +134,16 @@ func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.
 	if err != nil {
 		return fmt.Errorf("cannot read the reports of %s: %w", region, err)
 	}
+	// Whatever comes of the correction, the report that is due now is not held up.
+	corrected, correctErr := s.correct(ctx, a, region, frozen, deliveries, roster, now)
 	for _, day := range days {
+		if day == corrected {
+			continue // frozen and deliveries are of before
+		}
 		m := mark{a.ID, region, day}
 		p := progressOf(region, day, frozen, deliveries)
 		if p.finished() {
-			s.setFinished(m)
+			s.set(&s.finished, m, true)
 			continue
 		}
 		if p.waits(now) {
@@ -153,22 +164,22 @@ func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.
 	if err != nil && len(days) > 0 {
 		s.watch(mark{a.ID, region, days[len(days)-1]}, DueAt(a, days[len(days)-1]), now)
 	}
-	return err
+	return errors.Join(correctErr, err)
 }
 
-func (s *Scheduler) isFinished(m mark) bool {
+func (s *Scheduler) is(set *map[mark]bool, m mark) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.finished[m]
+	return (*set)[m]
 }
 
-func (s *Scheduler) setFinished(m mark) {
+func (s *Scheduler) set(set *map[mark]bool, m mark, to bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.finished == nil {
-		s.finished = make(map[mark]bool)
+	if *set == nil {
+		*set = make(map[mark]bool)
 	}
-	s.finished[m] = true
+	(*set)[m] = to
 }
 
 // first reports whether it is called with m for the first time.

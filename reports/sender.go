@@ -66,6 +66,7 @@ type how struct {
 	due     bool // only those whose time to be tried again has come
 	resend  bool // also those that are done
 	correct bool // make the next revision first
+	late    bool // but only for late data, and of the newest report
 
 	now    time.Time     // of the tick; else Sender.Now says
 	roster *canyu.Roster // where it was read already
@@ -163,7 +164,7 @@ func (w *work) do(ctx context.Context) error {
 	var report *Report
 	newest := newestOf(frozen, w.result.Day)
 	if newest == nil || w.how.correct {
-		if report, err = w.freeze(ctx, b, frozen, newest != nil); report == nil {
+		if report, err = w.freeze(ctx, b, frozen, newest); report == nil {
 			return err
 		}
 	} else {
@@ -180,7 +181,7 @@ func (w *work) do(ctx context.Context) error {
 		if err := b.addMessages(ctx, report); err != nil {
 			return err
 		}
-		report.late = w.at(w.how).After(DueAt(w.activity, w.result.Day).Add(lateAfter))
+		report.late = report.Revision == 1 && w.at(w.how).After(DueAt(w.activity, w.result.Day).Add(lateAfter))
 		l, err := newLetter(report, w.Language)
 		if err != nil {
 			return err
@@ -199,12 +200,20 @@ const lateAfter = 15 * time.Minute
 // freeze makes the next revision and keeps it. The recipients are written down
 // before it: a frozen report is one whose recipients are known. It returns nil
 // where a correction would correct nothing.
-func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, again bool) (*Report, error) {
+func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, newest *canyu.Frozen) (*Report, error) {
 	report, err := b.next(ctx, frozen)
 	if err != nil {
 		return nil, err
 	}
-	if again && len(report.Changes) == 0 {
+	same := newest != nil && len(report.Changes) == 0
+	if newest != nil && w.how.late {
+		before, err := Thaw(w.activity, *newest)
+		if err != nil {
+			return nil, err
+		}
+		same = same || frozen[len(frozen)-1].Day > newest.Day || !lateData(before, report)
+	}
+	if same {
 		w.result.Outcome, w.result.Revision = Unchanged, report.Revision-1
 		return nil, nil
 	}

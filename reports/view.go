@@ -101,8 +101,7 @@ func newView(r *Report, s speaker) *view {
 		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), RegionName(p.Region), &p.Numbers, 0))
 	}
 	if r.Region%10000 != 0 { // a province's mail tells of its cities; its schools are in the workbook
-		for i := range r.Schools {
-			sc := &r.Schools[i]
+		for _, sc := range r.listed() {
 			v.Schools.Rows = append(v.Schools.Rows, rowOf(s, a.Roles, sc.School.String(), sc.Name, &sc.Numbers, sc.below(a)))
 		}
 	}

@@ -199,8 +199,7 @@ func (b *workbook) schools() error {
 	heads := append([]string{b.s.say("region"), b.s.say("code"), b.s.say("school")}, b.heads()...)
 	widths := []float64{14, 13, 30}
 	return b.stream("schools", heads, widths, func(row func(...any) error) error {
-		for i := range b.r.Schools {
-			s := &b.r.Schools[i]
+		for _, s := range b.r.listed() {
 			lead := []any{RegionName(b.region(s)), s.School.String(), s.Name}
 			if err := row(append(lead, b.numbers(&s.Numbers)...)...); err != nil {
 				return err

@@ -25,9 +25,11 @@ type activitySettings struct {
 }
 
 type reportSettings struct {
-	At         string              `yaml:"at"`
-	Days       textOrList          `yaml:"days"` // working | daily | days
-	Recipients map[string][]string `yaml:"recipients"`
+	At          string              `yaml:"at"`
+	Days        textOrList          `yaml:"days"`        // working | daily | days
+	Corrections string              `yaml:"corrections"` // manual | auto
+	Ranking     bool                `yaml:"ranking"`
+	Recipients  map[string][]string `yaml:"recipients"`
 }
 
 // activity is the entry with its defaults, and every mistake in it. It is never nil.
@@ -102,7 +104,12 @@ func (e *activitySettings) report(a *canyu.Activity, or func(s, fallback string)
 		Hour:       at.Hour(),
 		Minute:     at.Minute(),
 		Days:       canyu.WorkingDays,
+		Correct:    e.Report.Corrections == "auto",
+		Ranking:    e.Report.Ranking,
 		Recipients: make(map[canyu.Region][]string),
+	}
+	if c := or(e.Report.Corrections, "manual"); c != "manual" && c != "auto" {
+		wrong("report.corrections %q: want manual or auto", c)
 	}
 	if e.Report.Days != nil {
 		a.Report.Days = canyu.ListedDays

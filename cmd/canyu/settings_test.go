@@ -33,7 +33,7 @@ activities:
     roles: [student, pupil]
     identify: face
     names: keep
-    report: {at: "25:00", days: sundays, recipients: {341802: [nobody], 99: [a@example.org]}}
+    report: {at: "25:00", days: sundays, corrections: never, ranking: worst, recipients: {341802: [nobody], 99: [a@example.org]}}
   - {id: a, first_day: 2017-04-01, last_day: 2017-04-07, report: {days: [2017-04-05, 2017-04-05, sundays, 2017-06-01]}}
   - {id: b, first_day: 2017-04-01, last_day: 2017-04-07, report: {days: []}}
 `
@@ -48,7 +48,7 @@ activities:
 		"listen", "data: missing", "redis and clickhouse", "redis:", `run: "dance"`, "colour: unknown key", "smtp.port: unknown key", "smtp.from: missing",
 		"activities[0].id", `title: language "fr"`, "timezone", "last_day", `steps: "bow" is listed twice`, "required_grades: 13",
 		"required_grades[2]: want a whole number", `role "pupil"`, `identify "face"`, `names "keep"`, "report.at", `report.days "sundays"`,
-		`"nobody"`, `region "99"`,
+		`report.corrections "never"`, "report.ranking: want true or false", `"nobody"`, `region "99"`,
 		"activities[1].report.days: 2017-04-05 is listed twice", `activities[1].report.days: day "sundays"`, "activities[1].report.days: 2017-06-01",
 		"activities[2].report.days: a list of days wants at least one",
 	} {
