@@ -88,7 +88,7 @@ func TestSource(t *testing.T) {
 	people := makePeople(classes)
 	s := newSource(1, people, len(classes))
 	seen := make([]int, len(people))
-	var alone, together, double int
+	var alone, together, double, again int
 	for s.next < len(s.order) {
 		task := s.take()
 		for _, who := range task.people {
@@ -105,6 +105,9 @@ func TestSource(t *testing.T) {
 		if task.double {
 			double++
 		}
+		if task.again {
+			again++
+		}
 	}
 	twice := 0
 	for who, n := range seen {
@@ -115,7 +118,7 @@ func TestSource(t *testing.T) {
 			twice++
 		}
 	}
-	if alone == 0 || together == 0 || double == 0 || twice == 0 {
-		t.Errorf("%d alone, %d together, %d double clicks, %d people more than once", alone, together, double, twice)
+	if alone == 0 || together == 0 || double == 0 || again == 0 || twice == 0 {
+		t.Errorf("%d alone, %d together, %d double clicks, %d retries, %d people more than once", alone, together, double, again, twice)
 	}
 }
