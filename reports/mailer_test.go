@@ -3,6 +3,7 @@ package reports_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"mime"
@@ -162,24 +163,46 @@ func TestMailParses(t *testing.T) {
 	checkMail(t, server.Mails()[0].Data)
 }
 
+// A mail in the outbox is one that mail programs read, a page that a browser shows
+// without them, and a line in the list, the newest first, once however often sent.
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "outbox")
 	m := mailer(t, reports.MailConfig{URL: "outbox:" + dir})
-	for range 2 {
-		if _, err := m.Mail(t.Context(), letter("a@school.test")); err != nil {
+	first, second := letter("a@school.test"), letter("b@school.test")
+	second.Name, second.Subject, second.Date = "2017-04-01_341802_r2", `</a><b>更正`, first.Date.Add(time.Hour)
+	first.HTML = `<p>报告</p><img src="cid:trend.png">`
+	for _, l := range []*reports.Mail{second, first, first} {
+		if _, err := m.Mail(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}
 	}
 	files, err := os.ReadDir(dir)
-	if err != nil || len(files) != 1 || files[0].Name() != "2017-04-05_341802_r1.eml" {
-		t.Fatalf("files %v, %v", files, err)
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
 	}
-	data, err := os.ReadFile(filepath.Join(dir, files[0].Name()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkMail(t, data)
+	check(t, names, "2017-04-01_341802_r2.eml", "2017-04-01_341802_r2.html", "2017-04-05_341802_r1.eml", "2017-04-05_341802_r1.html", "index.html")
+	read := func(name string) string {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	checkMail(t, []byte(read("2017-04-05_341802_r1.eml")))
+	picture := "data:image/png;base64," + base64.StdEncoding.EncodeToString(first.Inline[0].Content)
+	if page := read("2017-04-05_341802_r1.html"); page != `<p>报告</p><img src="`+picture+`">` {
+		t.Errorf("page %s", page)
+	}
+	index := read("index.html")
+	newer, older := strings.Index(index, `<a href="./2017-04-01_341802_r2.html">&lt;/a&gt;&lt;b&gt;更正</a>`), strings.Index(index, `<a href="./2017-04-05_341802_r1.html">【网上祭英烈】宣州区 4月5日参与情况</a>`)
+	if newer < 0 || older < newer || strings.Count(index, "<li>") != 2 {
+		t.Errorf("list: %d, %d:\n%s", newer, older, index)
+	}
 }
 
 func checkMail(t *testing.T, data []byte) {

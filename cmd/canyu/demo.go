@@ -52,6 +52,9 @@ func (c *demoCommand) Run(ctx context.Context, out stdout, errOut stderr) (err e
 	if err := c.fill(ctx, s, e, log); err != nil {
 		return err
 	}
+	if err := sample(ctx, s, e, log); err != nil {
+		log.Warn("the outbox is empty until the first report", "error", err) // as in a year without a calendar
+	}
 	return serve(ctx, s, e, log, func(url string) {
 		id := s.activities[0].ID
 		fmt.Fprintf(out, "canyu demo serves %s\n\n", url)
@@ -59,12 +62,17 @@ func (c *demoCommand) Run(ctx context.Context, out stdout, errOut stderr) (err e
 		fmt.Fprintf(out, "  live counts     %s/v1/activities/%s/counts?region=341802\n", url, id)
 		fmt.Fprintf(out, "  today's report  canyu report render --config %s --region 341800 --date %s --out /tmp\n",
 			flags.Config, s.activities[0].DayOf(time.Now()))
-		fmt.Fprintf(out, "  reports go to   %s\n\n", s.Outbox)
+		fmt.Fprintf(out, "  reports go to   file://%s\n\n", filepath.ToSlash(filepath.Join(s.Outbox, "index.html")))
 	})
 }
 
 // configure writes the demo's canyu.yaml, unless it is there from last time.
 func (c *demoCommand) configure() (*Flags, error) {
+	data, err := filepath.Abs(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	c.Data = data
 	path := filepath.Join(c.Data, "canyu.yaml")
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
@@ -81,6 +89,17 @@ func (c *demoCommand) configure() (*Flags, error) {
 		}
 	}
 	return &Flags{Config: path, Listen: c.Listen}, nil
+}
+
+// sample puts a report of the numbers so far into the outbox, that there is one to
+// look at before the hour of the first.
+func sample(ctx context.Context, s *settings, e *engines, log *slog.Logger) error {
+	sender, err := s.sender(e, log)
+	if err != nil {
+		return err
+	}
+	_, err = sender.Sample(ctx, s.activities[0], 341802, "education@example.org")
+	return err
 }
 
 // demoPupils took part before the demo began.
