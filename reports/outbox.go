@@ -111,7 +111,7 @@ func (o *outbox) list() error {
 		if err != nil {
 			continue // somebody else's file
 		}
-		l := line{Page: "./" + name + ".html", Mail: "./" + e.Name(), To: m.Header.Get("To"), Subject: m.Header.Get("Subject")}
+		l := line{Page: "./" + name + ".html", Mail: "./" + e.Name(), To: strings.Trim(m.Header.Get("To"), "<>"), Subject: m.Header.Get("Subject")}
 		if text, err := new(mime.WordDecoder).DecodeHeader(l.Subject); err == nil {
 			l.Subject = text
 		}
