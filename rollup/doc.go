@@ -8,6 +8,9 @@
 // nothing. The odd part: nothing is ever added to a rollup. A class that was
 // touched is counted anew from its facts, so that no retry can count twice.
 //
+// What can never go in (a damaged entry, one that the archive refuses while it takes
+// others) becomes a [DeadLetter], and the rest goes on.
+//
 // [Verify] compares ledger, facts and rollups class by class while everything is
 // running; [Repair] restates the rollups that differ. [Rebuild] fills a ledger
 // that lost its data from the archive.
