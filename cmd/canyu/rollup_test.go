@@ -205,7 +205,7 @@ func TestRollupDrainWaitsForAnother(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := s.worker().Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := s.worker().Drain(ctx); err == nil || ctx.Err() == nil { // the end may meet it within a call to Redis
 			t.Errorf("Drain beside somebody who does nothing: %v", err)
 		}
 		done := make(chan error)
@@ -225,7 +225,7 @@ func TestRollupHold(t *testing.T) {
 			s.record(0, 10)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			if err := s.worker().Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			if err := s.worker().Drain(ctx); err == nil || ctx.Err() == nil { // the end may meet it within a call to Redis
 				t.Errorf("Drain while it is held: %v", err)
 			}
 			if tallies, err := s.archive.Tallies(t.Context(), s.activity.ID, nil); err != nil || len(tallies) > 0 || len(s.log()) != 1 {
