@@ -45,6 +45,7 @@ type bureau struct {
 	server   *mailtest.Server
 	clock    atomic.Int64
 	people   uint64
+	patience time.Duration // with the mail server: long, as a slow machine is no mail lost
 }
 
 func newBureau(t testing.TB, behave func(mailtest.Stage, string, int) string) *bureau {
@@ -54,7 +55,7 @@ func newBureau(t testing.TB, behave func(mailtest.Stage, string, int) string) *b
 
 func newBureauOn(t testing.TB, p pair, behave func(mailtest.Stage, string, int) string) *bureau {
 	t.Helper()
-	b := &bureau{t: t, pair: p, dir: t.TempDir(), server: mailtest.New(t, behave)}
+	b := &bureau{t: t, pair: p, dir: t.TempDir(), server: mailtest.New(t, behave), patience: time.Minute}
 	b.archive, b.ledger = b.engines()
 	var err error
 	if b.calendar, err = reports.LoadCalendar(""); err != nil {
@@ -142,7 +143,7 @@ func (b *bureau) now() time.Time { return time.Unix(b.clock.Load(), 0) }
 // sender is one of its own for each process.
 func (b *bureau) sender(archive canyu.Archive, ledger canyu.Ledger, name string) *reports.Sender {
 	b.t.Helper()
-	mailer, err := reports.NewMailer(reports.MailConfig{URL: "smtp+plain://" + b.server.Address, From: "report@example.org", Timeout: time.Second})
+	mailer, err := reports.NewMailer(reports.MailConfig{URL: "smtp+plain://" + b.server.Address, From: "report@example.org", Timeout: b.patience})
 	if err != nil {
 		b.t.Fatal(err)
 	}
