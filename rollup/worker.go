@@ -14,7 +14,7 @@ import (
 
 const (
 	idle    = 200 * time.Millisecond // between looks at an empty log
-	pace    = time.Second            // after a store that left nothing waiting: fewer, larger ones
+	pace    = time.Second            // after a store that left nothing waiting: fewer, larger ones; in a burst longer
 	longest = 5 * time.Second        // between two tries of what fails
 	grace   = 10 * time.Second       // for the last step, after Run was told to end
 )
@@ -118,18 +118,21 @@ func (w *Worker) run(ctx context.Context, activity string) {
 	s := w.shipment(activity)
 	defer func() { s.release(working) }()
 	failures := 0
+	var b burst
 	for ctx.Err() == nil {
 		began := w.now()
 		n, more, err := s.step(working, false)
+		took := w.now().Sub(began)
 		wait := idle
 		switch {
 		case err != nil:
 			failures++
 			wait = backoff(failures)
 			w.log().Warn("cannot carry participations into the archive; trying again", "activity", activity, "wait", wait, "error", err)
+		case n > 0 && b.goesOn(working, w.Ledger, activity, n):
+			wait = max(pace, (share-1)*took)
 		case more:
-			// A third of the time at most: while there is a burst, the machine is ingest's.
-			wait = 2 * w.now().Sub(began)
+			wait = 0
 		case n > 0:
 			wait = pace
 		}
@@ -151,6 +154,22 @@ func (w *Worker) run(ctx context.Context, activity string) {
 			return
 		}
 	}
+}
+
+// burst tells whether participations are coming in about as fast as they are carried
+// away. While they do, the machine is ingest's: the archive may fall behind, and
+// catches up when they end.
+type burst struct{ total int }
+
+// goesOn compares what came in since the last call with the n carried away.
+func (b *burst) goesOn(ctx context.Context, l canyu.Ledger, activity string, n int) bool {
+	total, err := l.Total(ctx, activity)
+	if err != nil {
+		return false
+	}
+	came := total - b.total
+	b.total = total
+	return came > n/2 && came < total
 }
 
 // backoff doubles from the idle time, and differs a little each time so that many
