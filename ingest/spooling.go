@@ -127,11 +127,13 @@ func (c *committer) drainOnce(ctx context.Context) error {
 		if c.refused() != nil || c.epoch() == "" {
 			return errAway
 		}
+		// A ledger may have gone back in time while it was away.
+		e.Batch.After = c.recordedBy(e.Batch.Writer)
 		err = c.tryOnce(&e.Batch)
 		if errors.Is(err, canyu.ErrStale) {
 			// Its writer is further on, say after a backup of this file was put
 			// back. As a batch of its own it is safe: participants count once.
-			e.Batch.Writer, e.Batch.Sequence = newWriter(), 1
+			e.Batch.Writer, e.Batch.Sequence, e.Batch.After = newWriter(), 1, 0
 			err = c.tryOnce(&e.Batch)
 		}
 		if err != nil {
@@ -145,6 +147,17 @@ func (c *committer) drainOnce(ctx context.Context) error {
 		c.writing.Unlock()
 	}
 	return ctx.Err()
+}
+
+// recordedBy is the newest batch that the ledger acknowledged to a writer: 0 for one
+// of an earlier process, or from before a loss.
+func (c *committer) recordedBy(writer string) uint64 {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if writer != c.writer {
+		return 0
+	}
+	return c.recorded
 }
 
 // stopSpooling sends batches to the ledger again, unless something has come into

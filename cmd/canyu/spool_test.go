@@ -250,14 +250,23 @@ func TestRedisGoneBack(t *testing.T) {
 		post(seat)
 	}
 	all(20)
+	copyAOF(aof, backup)
+	for seat := 21; seat <= 23; seat++ {
+		post(seat)
+	}
+	r.kill()
+	post(24) // into the spool, so that the first to come back is a batch that waited
+	copyAOF(backup, aof)
+	r.start()
+	all(24)
 	v.stop()
 	r.kill()
 	copyAOF(backup, aof)
 	r.start()
 	v = s.serve() // Attach notices
-	all(20)
-	post(21)
-	all(21)
+	all(24)
+	post(25)
+	all(25)
 	v.stop()
 	if out := s.must("verify"); !strings.Contains(out, "agree") {
 		t.Errorf("verify: %s", out)
