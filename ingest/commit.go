@@ -69,6 +69,7 @@ type committer struct {
 
 	spooling   bool // batches go to the spool
 	recovering bool // what was recorded last is among them
+	doubtful   bool // the ledger was away, and has not taken a batch since
 }
 
 // batch is what those who wait for it hold.

@@ -58,7 +58,7 @@ func (c *committer) startSpooling(why error) {
 	defer c.writing.Unlock()
 	if !c.spooling {
 		c.log.Warn("the ledger does not take batches: they wait in the spool", "activity", c.activity, "error", why)
-		c.spooling = true
+		c.spooling, c.doubtful = true, true
 	}
 	if errors.Is(why, canyu.ErrLost) {
 		c.giveBack()
@@ -144,6 +144,7 @@ func (c *committer) drainOnce(ctx context.Context) error {
 		}
 		c.writing.Lock()
 		c.recent.add(e.Batch.Participations)
+		c.doubtful = false
 		c.writing.Unlock()
 	}
 	return ctx.Err()
@@ -171,18 +172,18 @@ func (c *committer) stopSpooling() bool {
 	}
 	if c.spooling {
 		c.log.Info("the spool is empty: batches go to the ledger again", "activity", c.activity)
-		c.spooling, c.recovering = false, false
+		c.spooling, c.recovering, c.doubtful = false, false, false
 		c.writer, c.sequence, c.recorded = newWriter(), 0, 0
 	}
 	return true
 }
 
-// isRecovering reports whether the ledger may still lack what it had acknowledged
-// to this process before it lost its data.
+// isRecovering reports whether the ledger may lack what it had acknowledged to this
+// process: it lost its data, or has been away and has not proved yet that it did not.
 func (c *committer) isRecovering() bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	return c.recovering
+	return c.recovering || c.doubtful
 }
 
 // spooled is how many participations wait in the spool.
