@@ -40,7 +40,7 @@ start_redis() {
   free_port redis_port
   mkdir -p "$dir/redis"
   setpriv --pdeathsig KILL redis-server --bind 127.0.0.1 --port "$redis_port" --dir "$dir/redis" --daemonize no \
-    --appendonly yes --appendfsync always --save '' --maxmemory-policy noeviction \
+    --appendonly yes --appendfsync always --auto-aof-rewrite-min-size 1gb --save '' --maxmemory-policy noeviction \
     </dev/null >"$dir/redis.log" 2>&1 &
 }
 

@@ -19,7 +19,7 @@ const (
 	participationsPerStep = 50_000
 	// readAhead is how many participations may wait for their rollups.
 	readAhead = 1_000_000
-	// share of the time that goes into restating, and in a burst into all of it: one in five.
+	// share of the time that goes into restating: one in five.
 	share = 5
 )
 

@@ -14,7 +14,8 @@ import (
 
 const (
 	idle    = 200 * time.Millisecond // between looks at an empty log
-	pace    = time.Second            // after a store that left nothing waiting: fewer, larger ones; in a burst longer
+	pace    = time.Second            // after a store that left nothing waiting: fewer, larger ones
+	inBurst = 8                      // times as long as a store took, while ingest needs the machine
 	longest = 5 * time.Second        // between two tries of what fails
 	grace   = 10 * time.Second       // for the last step, after Run was told to end
 )
@@ -130,7 +131,7 @@ func (w *Worker) run(ctx context.Context, activity string) {
 			wait = backoff(failures)
 			w.log().Warn("cannot carry participations into the archive; trying again", "activity", activity, "wait", wait, "error", err)
 		case n > 0 && b.goesOn(working, w.Ledger, activity, n):
-			wait = max(pace, (share-1)*took)
+			wait = max(pace, inBurst*took)
 		case more:
 			wait = 0
 		case n > 0:
