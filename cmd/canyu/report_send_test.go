@@ -146,6 +146,7 @@ func (s *site) checkWorkbook(content []byte) {
 	path := s.file("report.xlsx", content)
 	office := exec.Command("soffice", "--headless", "-env:UserInstallation=file://"+filepath.Join(s.dir, "office"),
 		"--convert-to", `csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1`, "--outdir", s.dir, path)
+	office.Env = append(os.Environ(), "LC_ALL=C.UTF-8") // the sheets' names become file names
 	if out, err := office.CombinedOutput(); err != nil {
 		s.t.Fatalf("needs LibreOffice: apt-get install libreoffice-calc, or run make test: %v\n%s", err, out)
 	}
