@@ -14,7 +14,7 @@ type SchoolCode uint64
 // ParseSchoolCode reads ten digits.
 func ParseSchoolCode(s string) (SchoolCode, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || len(s) != 10 || s[0] == '+' || n == 0 {
+	if err != nil || len(s) != 10 || n == 0 { // ParseUint refuses signs
 		return 0, fmt.Errorf("school %q: want the ten digits of its code", s)
 	}
 	return SchoolCode(n), nil

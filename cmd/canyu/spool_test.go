@@ -88,6 +88,18 @@ func (s *site) students(v *server) (int, error) {
 	return c.Participants.Student, err
 }
 
+// awaitStudents waits until the live counts show so many students.
+func (s *site) awaitStudents(v *server, want int) {
+	s.t.Helper()
+	v.eventually("everybody is counted", func() error {
+		n, err := s.students(v)
+		if err == nil && n != want {
+			err = fmt.Errorf("%d students, want %d", n, want)
+		}
+		return err
+	})
+}
+
 func (s *site) postStatus(v *server, seat seatOf) (int, string) {
 	return v.post("application/json", s.submission(map[string]any{"grade": seat.grade, "class": seat.class, "seat": seat.seat, "id": fmt.Sprint(seat)}))
 }
@@ -133,13 +145,7 @@ func TestRedisAway(t *testing.T) {
 	v.kill()
 	r.start()
 	v = s.serve()
-	v.eventually("the spool is drained", func() error {
-		n, err := s.students(v)
-		if err == nil && n != 25 {
-			err = fmt.Errorf("%d students, want 25", n)
-		}
-		return err
-	})
+	s.awaitStudents(v, 25)
 	for seat, receipt := range receipts {
 		if status, body := s.postStatus(v, seatOf{1, 1, seat}); status != 200 || !strings.HasSuffix(body, receipt) {
 			t.Errorf("seat %d again: %d %s, want %s", seat, status, body, receipt)
@@ -218,16 +224,6 @@ func TestRedisGoneBack(t *testing.T) {
 			t.Fatalf("seat %d: %d %s", seat, status, body)
 		}
 	}
-	all := func(want int) {
-		t.Helper()
-		v.eventually("everybody is counted", func() error {
-			n, err := s.students(v)
-			if err == nil && n != want {
-				err = fmt.Errorf("%d students, want %d", n, want)
-			}
-			return err
-		})
-	}
 	backup := filepath.Join(r.dir, "backup")
 	copyAOF := func(from, to string) {
 		t.Helper()
@@ -249,7 +245,7 @@ func TestRedisGoneBack(t *testing.T) {
 	for seat := 16; seat <= 20; seat++ { // the writer notices
 		post(seat)
 	}
-	all(20)
+	s.awaitStudents(v, 20)
 	copyAOF(aof, backup)
 	for seat := 21; seat <= 23; seat++ {
 		post(seat)
@@ -258,15 +254,15 @@ func TestRedisGoneBack(t *testing.T) {
 	post(24) // into the spool, so that the first to come back is a batch that waited
 	copyAOF(backup, aof)
 	r.start()
-	all(24)
+	s.awaitStudents(v, 24)
 	v.stop()
 	r.kill()
 	copyAOF(backup, aof)
 	r.start()
 	v = s.serve() // Attach notices
-	all(24)
+	s.awaitStudents(v, 24)
 	post(25)
-	all(25)
+	s.awaitStudents(v, 25)
 	v.stop()
 	if out := s.must("verify"); !strings.Contains(out, "agree") {
 		t.Errorf("verify: %s", out)
