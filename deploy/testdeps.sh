@@ -14,6 +14,8 @@ need gcc gcc # the race detector is linked by it
 need redis-server redis-server
 need clickhouse-server clickhouse-server
 need chromium chromium
+need node nodejs
+need npm npm
 need soffice libreoffice-calc
 need pdftotext poppler-utils
 need postfix postfix

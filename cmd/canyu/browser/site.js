@@ -1,0 +1,39 @@
+// What browser_test.go has started, for specs: import { test, expect } from './site.js'.
+//
+//   site.url             a running canyu; site.activities are ids by what they are for
+//   school               {code, name} of a school of the test's own: nobody else counts there.
+//                        Its classes are 1 and 2 of grades 3 and 5, with 45 pupils each
+//   counts(activity)     the server's counts of that school
+//   canyu('link', …)     runs a command with the site's configuration; what it printed
+import { test as base, expect } from '@playwright/test';
+import AxeBuilder from '@axe-core/playwright';
+
+const site = JSON.parse(process.env.CANYU_BROWSER_SITE || '{}');
+if (!site.url) throw new Error('the specs need what browser_test.go starts: run go test ./cmd/canyu -run Browser');
+
+const control = async (path, body) => {
+  const reply = await fetch(site.control + path, { method: 'POST', body: JSON.stringify(body ?? null) });
+  const text = await reply.text();
+  if (!reply.ok) throw new Error(`${path}: ${text}`);
+  return JSON.parse(text);
+};
+
+export const test = base.extend({
+  site: [async ({}, use) => use(site), { scope: 'worker' }],
+  baseURL: async ({}, use) => use(site.url),
+  school: async ({}, use) => use(await control('/school')),
+  counts: async ({ school }, use) => use(async (activity = site.activities.open) => {
+    const reply = await fetch(`${site.url}/v1/activities/${activity}/counts?school=${school.code}`);
+    expect(reply.status).toBe(200);
+    return reply.json();
+  }),
+  canyu: [async ({}, use) => use((...args) => control('/canyu', args)), { scope: 'worker' }],
+});
+
+// accessible fails on every violation of WCAG 2.2 A and AA that axe can see.
+export const accessible = async (page) => {
+  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze();
+  expect(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' ')}`)).toEqual([]);
+};
+
+export { expect };
