@@ -48,6 +48,15 @@ type Archive interface {
 	// limit, without those that left none. Neither seat nor name is in them.
 	Messages(ctx context.Context, activity string, schools []SchoolCode, day Day, limit int) ([]Message, error)
 
+	// Minutes are the new participants of one day in the schools (nil: all), by
+	// role and minute, the earliest first; counted from the facts, without the
+	// minutes that brought none.
+	Minutes(ctx context.Context, activity string, schools []SchoolCode, day Day) ([]Minute, error)
+
+	// Latest is when something was last submitted in each class and role of a
+	// school that anything was submitted in, in the order of Class.Compare.
+	Latest(ctx context.Context, activity string, school SchoolCode) ([]Latest, error)
+
 	// Roster is the newest roster; empty, never nil, where none was imported.
 	Roster(ctx context.Context) (*Roster, error)
 
@@ -82,6 +91,20 @@ type Rollup struct {
 	Day          Day
 	Participants int // new on that day: the first participation of each counts
 	Submissions  int // distinct
+}
+
+// Minute is how many participants were new in a minute.
+type Minute struct {
+	Role         Role
+	At           time.Time // its beginning
+	Participants int
+}
+
+// Latest is the instant of the newest submission of a class and role.
+type Latest struct {
+	Class Class
+	Role  Role
+	At    time.Time
 }
 
 // Message is what a participant wrote, told from whom only by class and role.

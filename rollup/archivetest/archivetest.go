@@ -40,6 +40,8 @@ func Test(t *testing.T, place func(t *testing.T) Open) {
 		{"Participants", testParticipants},
 		{"Messages", testMessages},
 		{"Message of the earliest", testMessageOfEarliest},
+		{"Minutes", testMinutes},
+		{"Latest", testLatest},
 		{"Roster", testRoster},
 		{"Roster is replaced by school", testRosterReplaced},
 		{"Roster whole or not at all", testRosterWhole},

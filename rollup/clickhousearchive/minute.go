@@ -1,0 +1,71 @@
+package clickhousearchive
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+// Minutes implements canyu.Archive. The day is looked at after FINAL has chosen
+// the row that stays.
+func (a *Archive) Minutes(ctx context.Context, activity string, schools []canyu.SchoolCode, day canyu.Day) ([]canyu.Minute, error) {
+	type key struct {
+		minute int64
+		role   uint8
+	}
+	counts := make(map[key]int)
+	for _, condition := range inSchools(schools) {
+		rows, err := a.conn.Query(ctx, `SELECT role, intDiv(at, 60000) AS minute, count() FROM (
+				SELECT role, at, day FROM participants FINAL WHERE activity = ? AND `+condition+`)
+			WHERE toUInt16(day) = ? GROUP BY role, minute`, activity, uint16(day))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the minutes of %s: %w", day, err)
+		}
+		for rows.Next() {
+			var k key
+			var n uint64
+			if err := rows.Scan(&k.role, &k.minute, &n); err != nil {
+				return nil, fmt.Errorf("cannot read the minutes of %s: %w", day, err)
+			}
+			counts[k] += int(n)
+		}
+		if err := rows.Err(); err != nil {
+			return nil, fmt.Errorf("cannot read the minutes of %s: %w", day, err)
+		}
+	}
+	minutes := make([]canyu.Minute, 0, len(counts))
+	for k, n := range counts {
+		minutes = append(minutes, canyu.Minute{Role: canyu.Role(k.role), At: time.UnixMilli(k.minute * 60_000).UTC(), Participants: n})
+	}
+	slices.SortFunc(minutes, func(x, y canyu.Minute) int { return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Role, y.Role)) })
+	return minutes, nil
+}
+
+// Latest implements canyu.Archive.
+func (a *Archive) Latest(ctx context.Context, activity string, school canyu.SchoolCode) ([]canyu.Latest, error) {
+	rows, err := a.conn.Query(ctx, `SELECT grade, class, role, max(at) FROM submissions FINAL
+		WHERE activity = ? AND school = ? GROUP BY grade, class, role ORDER BY grade, class, role`, activity, uint64(school))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the newest submissions: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []canyu.Latest
+	for rows.Next() {
+		g := groupRow{school: uint64(school)}
+		var at int64
+		if err := rows.Scan(&g.grade, &g.class, &g.role, &at); err != nil {
+			return nil, fmt.Errorf("cannot read the newest submissions: %w", err)
+		}
+		l := canyu.Latest{At: time.UnixMilli(at).UTC()}
+		l.Class, l.Role = g.get()
+		all = append(all, l)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read the newest submissions: %w", err)
+	}
+	return all, nil
+}
