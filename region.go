@@ -10,10 +10,13 @@ import (
 // it, 341802 a county of that city.
 type Region uint32
 
+// Nation is the whole country: it contains every region.
+const Nation Region = 100000
+
 // ParseRegion reads six digits.
 func ParseRegion(s string) (Region, error) {
 	n, err := strconv.ParseUint(s, 10, 32)
-	if err != nil || len(s) != 6 || n < 110000 {
+	if err != nil || len(s) != 6 || n < 110000 && Region(n) != Nation {
 		return 0, fmt.Errorf("region %q: want a six-digit GB/T 2260 code such as 341802", s)
 	}
 	return Region(n), nil
@@ -32,6 +35,8 @@ func (r Region) Parent() Region {
 // Contains reports whether o is r or lies within it.
 func (r Region) Contains(o Region) bool {
 	switch {
+	case r == Nation:
+		return true
 	case r%10000 == 0:
 		return o/10000 == r/10000
 	case r%100 == 0:
