@@ -53,6 +53,10 @@ type Archive interface {
 	// minutes that brought none.
 	Minutes(ctx context.Context, activity string, schools []SchoolCode, day Day) ([]Minute, error)
 
+	// Days are the sums of the rollups of the schools (nil: all) by day and role,
+	// the earliest first.
+	Days(ctx context.Context, activity string, schools []SchoolCode, from, to Day) ([]DaySum, error)
+
 	// Latest is when something was last submitted in each class and role of a
 	// school that anything was submitted in, in the order of Class.Compare.
 	Latest(ctx context.Context, activity string, school SchoolCode) ([]Latest, error)
@@ -98,6 +102,14 @@ type Minute struct {
 	Role         Role
 	At           time.Time // its beginning
 	Participants int
+}
+
+// DaySum is what one day brought in one role.
+type DaySum struct {
+	Day          Day
+	Role         Role
+	Participants int // new on that day
+	Submissions  int
 }
 
 // Latest is the instant of the newest submission of a class and role.

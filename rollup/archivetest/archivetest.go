@@ -41,6 +41,7 @@ func Test(t *testing.T, place func(t *testing.T) Open) {
 		{"Messages", testMessages},
 		{"Message of the earliest", testMessageOfEarliest},
 		{"Minutes", testMinutes},
+		{"Days", testDays},
 		{"Latest", testLatest},
 		{"Roster", testRoster},
 		{"Roster is replaced by school", testRosterReplaced},

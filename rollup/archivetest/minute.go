@@ -31,6 +31,27 @@ func testMinutes(t *testing.T, open Open) {
 	equal(t, "another activity", len(minutes(a.Minutes(t.Context(), activity(), nil, day1))), 0)
 }
 
+func testDays(t *testing.T, open Open) {
+	a, act := begin(t, open), activity()
+	teacher := first(class31, 3, noon1)
+	teacher.Role = canyu.Teacher
+	must(t, a.Store(t.Context(), act, []canyu.Recorded{
+		first(class32, 1, noon1), first(class101, 2, noon1), first(classB, 3, noon2), repeat(class32, 1, noon2, 5), teacher,
+	}))
+	for range 2 { // restating again adds nothing
+		must(t, a.Restate(t.Context(), act, []canyu.Class{class31, class32, class101, classB}))
+	}
+	of := func(day canyu.Day, role canyu.Role, participants, submissions int) canyu.DaySum {
+		return canyu.DaySum{Day: day, Role: role, Participants: participants, Submissions: submissions}
+	}
+	want := []canyu.DaySum{of(day1, canyu.Student, 2, 2), of(day1, canyu.Teacher, 1, 1), of(day2, canyu.Student, 1, 2)}
+	days := get[[]canyu.DaySum](t)
+	equal(t, "all", days(a.Days(t.Context(), act, nil, day1, day7)), want)
+	equal(t, "one day", days(a.Days(t.Context(), act, nil, day2, day2)), want[2:])
+	equal(t, "one school", days(a.Days(t.Context(), act, []canyu.SchoolCode{schoolA}, day2, day7)), []canyu.DaySum{of(day2, canyu.Student, 0, 1)})
+	equal(t, "no school", len(days(a.Days(t.Context(), act, []canyu.SchoolCode{}, day1, day7))), 0)
+}
+
 func testLatest(t *testing.T, open Open) {
 	a, act := begin(t, open), activity()
 	parent := first(class31, 3, noon1)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -43,6 +44,45 @@ func (a *Archive) Minutes(ctx context.Context, activity string, schools []canyu.
 	}
 	slices.SortFunc(minutes, func(x, y canyu.Minute) int { return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Role, y.Role)) })
 	return minutes, nil
+}
+
+// Days implements canyu.Archive.
+func (a *Archive) Days(ctx context.Context, activity string, schools []canyu.SchoolCode, from, to canyu.Day) ([]canyu.DaySum, error) {
+	type key struct {
+		day  canyu.Day
+		role uint8
+	}
+	sums := make(map[key]canyu.DaySum)
+	for _, condition := range inSchools(schools) {
+		rows, err := a.conn.Query(ctx, `SELECT toUInt16(day), role, sum(p), sum(s) FROM (
+				SELECT school, grade, class, role, day, argMax(participants, version) AS p, argMax(submissions, version) AS s
+				FROM rollups WHERE activity = ? AND toInt64(day) BETWEEN ? AND ? AND `+condition+`
+				GROUP BY school, grade, class, role, day)
+			GROUP BY day, role HAVING sum(p) > 0 OR sum(s) > 0`, activity, int64(from), int64(to))
+		if err != nil {
+			return nil, fmt.Errorf("cannot add up the days: %w", err)
+		}
+		for rows.Next() {
+			var day uint16
+			var role uint8
+			var participants, submissions uint64
+			if err := rows.Scan(&day, &role, &participants, &submissions); err != nil {
+				return nil, fmt.Errorf("cannot add up the days: %w", err)
+			}
+			k := key{canyu.Day(day), role}
+			d := sums[k]
+			d.Day, d.Role = k.day, canyu.Role(role)
+			d.Participants += int(participants)
+			d.Submissions += int(submissions)
+			sums[k] = d
+		}
+		if err := rows.Err(); err != nil {
+			return nil, fmt.Errorf("cannot add up the days: %w", err)
+		}
+	}
+	return slices.SortedFunc(maps.Values(sums), func(x, y canyu.DaySum) int {
+		return cmp.Or(cmp.Compare(x.Day, y.Day), cmp.Compare(x.Role, y.Role))
+	}), nil
 }
 
 // Latest implements canyu.Archive.

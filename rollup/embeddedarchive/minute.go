@@ -26,6 +26,21 @@ func (a *Archive) Minutes(ctx context.Context, activity string, schools []canyu.
 	return minutes, nil
 }
 
+// Days implements canyu.Archive.
+func (a *Archive) Days(ctx context.Context, activity string, schools []canyu.SchoolCode, from, to canyu.Day) ([]canyu.DaySum, error) {
+	where, list := inSchools(schools)
+	days, err := collect(ctx, a.read, func(rows *sql.Rows, d *canyu.DaySum) error {
+		return rows.Scan(&d.Day, &d.Role, &d.Participants, &d.Submissions)
+	}, `SELECT r.day, g.role, sum(r.participants), sum(r.submissions)
+		FROM groups g CROSS JOIN rollups r ON r.class_role = g.id
+		WHERE g.activity = ? AND r.day BETWEEN ? AND ?`+where+` GROUP BY r.day, g.role ORDER BY r.day, g.role`,
+		append([]any{activity, int64(from), int64(to)}, list...)...)
+	if err != nil {
+		return nil, fmt.Errorf("cannot add up the days: %w", err)
+	}
+	return days, nil
+}
+
 // Latest implements canyu.Archive.
 func (a *Archive) Latest(ctx context.Context, activity string, school canyu.SchoolCode) ([]canyu.Latest, error) {
 	latest, err := collect(ctx, a.read, func(rows *sql.Rows, l *canyu.Latest) error {
