@@ -68,6 +68,10 @@ type Ledger interface {
 	// left in such a ledger would look like a count.
 	Counts(ctx context.Context, activity string, classes []Class) ([]Tally, error)
 
+	// Participants of one class and role, ascending: who of a class has taken part.
+	// As exact as Counts, and ErrLost likewise.
+	Participants(ctx context.Context, activity string, class Class, role Role) ([]Participant, error)
+
 	// Total is how many participants the activity has, over all roles.
 	Total(ctx context.Context, activity string) (int, error)
 

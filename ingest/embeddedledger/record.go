@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -174,6 +175,23 @@ func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Cl
 		}
 	}
 	return tallies, nil
+}
+
+// Participants implements canyu.Ledger.
+func (l *Ledger) Participants(ctx context.Context, activity string, class canyu.Class, role canyu.Role) ([]canyu.Participant, error) {
+	if err := l.refresh(ctx); err != nil {
+		return nil, err
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	a := l.activities[activity]
+	if a == nil || a.epoch == "" {
+		return nil, canyu.ErrLost
+	}
+	if s := a.sets[setKey{class, role}]; s != nil {
+		return slices.Clone(s.members), nil
+	}
+	return nil, nil
 }
 
 // Total implements canyu.Ledger.

@@ -30,6 +30,7 @@ func Test(t *testing.T, newEngine func(t *testing.T) Engine) {
 		{"CountsTheFirst", countsTheFirst},
 		{"RepeatsInOneBatch", repeatsInOneBatch},
 		{"CountsClassesAndRolesApart", countsApart},
+		{"ParticipantsOfAClass", participantsOfAClass},
 		{"ActivitiesApart", activitiesApart},
 		{"SameSequenceOnce", sameSequenceOnce},
 		{"SameSequenceAfterReopening", sameSequenceAfterReopening},

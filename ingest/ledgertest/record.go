@@ -39,6 +39,38 @@ func countsApart(t *testing.T, k *kit) {
 	}
 }
 
+func participantsOfAClass(t *testing.T, k *kit) {
+	other, parent := pupil(7), pupil(8)
+	other.Class.Number = 3
+	parent.Role = canyu.Parent
+	k.record(pupil(3), other, parent, pupil(1), pupil(math.MaxInt64), pupil(3))
+	for range 2 {
+		for _, c := range []struct {
+			class canyu.Class
+			role  canyu.Role
+			want  []canyu.Participant
+		}{
+			{class, canyu.Student, []canyu.Participant{1, 3, math.MaxInt64}},
+			{other.Class, canyu.Student, []canyu.Participant{7}},
+			{class, canyu.Parent, []canyu.Participant{8}},
+			{class, canyu.Teacher, nil},
+			{canyu.Class{School: 1, Grade: 1, Number: 1}, canyu.Student, nil},
+		} {
+			got, err := k.Participants(t.Context(), k.activity, c.class, c.role)
+			if err != nil || !slices.Equal(got, c.want) {
+				t.Fatalf("%s of %s: %v, %v; want %v", c.role, c.class, got, err, c.want)
+			}
+		}
+		k.reopen()
+	}
+	if err := k.Unmark(t.Context(), k.activity); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Participants(t.Context(), k.activity, class, canyu.Student); !errors.Is(err, canyu.ErrLost) {
+		t.Fatalf("without its mark: %v, %v; want ErrLost", got, err)
+	}
+}
+
 func activitiesApart(t *testing.T, k *kit) {
 	k.record(pupil(1))
 	first := k.activity

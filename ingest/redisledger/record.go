@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -164,4 +165,27 @@ func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Cl
 		}
 	}
 	return tallies, nil
+}
+
+// Participants implements canyu.Ledger.
+func (l *Ledger) Participants(ctx context.Context, activity string, class canyu.Class, role canyu.Role) ([]canyu.Participant, error) {
+	pipe := l.rdb.Pipeline()
+	mark := pipe.Exists(ctx, prefix(activity)+"epoch")
+	set := pipe.SMembers(ctx, setKey(activity, class, role))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("cannot read the participants of a class: %w", err)
+	}
+	if mark.Val() == 0 {
+		return nil, canyu.ErrLost
+	}
+	var members []canyu.Participant
+	for _, text := range set.Val() {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the participants of a class: %w", err)
+		}
+		members = append(members, canyu.Participant(n))
+	}
+	slices.Sort(members) // an intset is sorted already, a larger set is not
+	return members, nil
 }
