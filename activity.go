@@ -54,6 +54,9 @@ type ReportPlan struct {
 	Correct      bool                // late data is corrected at the next report hour, not only by hand
 	Ranking      bool                // schools may be listed worst first; else by code
 	Recipients   map[Region][]string // e-mail addresses by the region they are told about
+	// Schools are the e-mail addresses of schools that get a letter of their own, with
+	// their classes, made of the report of the smallest region of Recipients around them.
+	Schools map[SchoolCode][]string
 }
 
 // LatestReport is how many days after an activity its last report may be due.

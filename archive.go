@@ -40,6 +40,19 @@ type Archive interface {
 	// against ledger and rollups. schools as for Rollups.
 	Tallies(ctx context.Context, activity string, schools []SchoolCode) ([]Rollup, error)
 
+	// OddHours counts the facts: the submissions of each school and day that came
+	// outside the usual hours. Days that hours do not speak of are left out, and so
+	// are schools and days without any. schools as for Rollups; in no particular order.
+	OddHours(ctx context.Context, activity string, schools []SchoolCode, hours []Hours) ([]OddHours, error)
+
+	// SetRefusals stores how many submissions a writer has refused so far. Of the
+	// same (writer, school, day, reason) the highest Count stays.
+	SetRefusals(ctx context.Context, activity, writer string, rs []Refusal) error
+
+	// Refusals are the sums over all writers, up to day to. Those of no school are
+	// among them only if schools is nil. In no particular order.
+	Refusals(ctx context.Context, activity string, schools []SchoolCode, to Day) ([]Refusal, error)
+
 	// Participants runs over every participant row, for Ledger.Restore. It
 	// yields an error at most once, last.
 	Participants(ctx context.Context, activity string) iter.Seq2[Recorded, error]
@@ -79,11 +92,12 @@ type Archive interface {
 	Frozen(ctx context.Context, activity string, region Region) ([]Frozen, error)
 
 	// SetDelivery stores the newest state of a delivery, one for each (activity,
-	// region, day, revision, recipient). Called under a claim.
+	// region, day, revision, school, recipient). Called under a claim.
 	SetDelivery(ctx context.Context, d Delivery) error
 
-	// Deliveries of an activity, by day, region, revision and recipient.
-	Deliveries(ctx context.Context, activity string) ([]Delivery, error)
+	// Deliveries of an activity, by day, region, revision, school and recipient; of
+	// the reports of one region, or of all for region 0.
+	Deliveries(ctx context.Context, activity string, region Region) ([]Delivery, error)
 
 	Close() error
 }
@@ -119,6 +133,29 @@ type Latest struct {
 	At    time.Time
 }
 
+// Hours are the usual hours of the days First to Last: from Opens until before
+// Closes, as distances from the midnight at which that day begins in UTC. In
+// Shanghai 06:00 is −2 h.
+type Hours struct {
+	First, Last   Day
+	Opens, Closes time.Duration
+}
+
+// OddHours are the submissions of a school and day outside the usual hours.
+type OddHours struct {
+	School      SchoolCode
+	Day         Day
+	Submissions int // distinct
+}
+
+// Refusal is how many submissions of a school and day were refused for a reason.
+type Refusal struct {
+	School SchoolCode // 0: none that the roster has
+	Day    Day        // from 1970 to 2105
+	Reason string     // a short code: closed, not_open, seat…
+	Count  int
+}
+
 // Message is what a participant wrote, told from whom only by class and role.
 type Message struct {
 	Class Class
@@ -144,7 +181,8 @@ type Delivery struct {
 	Region    Region
 	Day       Day
 	Revision  int
-	Recipient string // an e-mail address
+	School    SchoolCode // whose own letter it is, with that report's numbers; 0: the report
+	Recipient string     // an e-mail address
 	State     DeliveryState
 	Attempts  int
 	At        time.Time // of the newest attempt, whole seconds

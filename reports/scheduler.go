@@ -105,7 +105,7 @@ func (s *Scheduler) tick(ctx context.Context, a *canyu.Activity, now time.Time) 
 	if len(regions) == 0 {
 		return err
 	}
-	deliveries, readErr := s.Archive.Deliveries(ctx, a.ID)
+	deliveries, readErr := s.Archive.Deliveries(ctx, a.ID, 0)
 	if readErr != nil {
 		return errors.Join(err, fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, readErr))
 	}

@@ -237,12 +237,12 @@ func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, ne
 }
 
 func (w *work) readRows(ctx context.Context) error {
-	all, err := w.Archive.Deliveries(ctx, w.activity.ID)
+	all, err := w.Archive.Deliveries(ctx, w.activity.ID, w.result.Region)
 	if err != nil {
 		return err
 	}
 	for _, d := range all {
-		if d.Region == w.result.Region && d.Day == w.result.Day {
+		if d.Day == w.result.Day {
 			w.rows = append(w.rows, d)
 		}
 	}

@@ -53,7 +53,7 @@ func (s *Sender) status(ctx context.Context, a *canyu.Activity, now time.Time) (
 	if err != nil && !blind {
 		return nil, err
 	}
-	deliveries, err := s.Archive.Deliveries(ctx, a.ID)
+	deliveries, err := s.Archive.Deliveries(ctx, a.ID, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, err)
 	}

@@ -202,7 +202,7 @@ func (c *reportStatus) Run(ctx context.Context, out stdout) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", l.Day, l.Region, l.Due.In(a.Zone).Format(time.DateTime), l.Revision, l.Standing)
 	}
 	w.Flush()
-	deliveries, err := e.archive.Deliveries(ctx, a.ID)
+	deliveries, err := e.archive.Deliveries(ctx, a.ID, 0)
 	if err != nil {
 		return err
 	}

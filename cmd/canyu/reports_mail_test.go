@@ -156,7 +156,7 @@ func TestReportsKilledWhileSending(t *testing.T) {
 	b.tick(s) // also makes up for the 1st
 	crash := func() {
 		t.Helper()
-		ds, err := b.archive.Deliveries(t.Context(), b.activity.ID)
+		ds, err := b.archive.Deliveries(t.Context(), b.activity.ID, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

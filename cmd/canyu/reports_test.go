@@ -209,7 +209,7 @@ func (b *bureau) header(m mailtest.Mail) mail.Header {
 // states are the deliveries: recipient, state, attempts and the server's words.
 func (b *bureau) states() []string {
 	b.t.Helper()
-	ds, err := b.archive.Deliveries(b.t.Context(), b.activity.ID)
+	ds, err := b.archive.Deliveries(b.t.Context(), b.activity.ID, 0)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -37,6 +37,8 @@ func Test(t *testing.T, place func(t *testing.T) Open) {
 		{"Restate many", testRestateMany},
 		{"Rollups of schools and days", testRollupRange},
 		{"Tallies", testTallies},
+		{"Odd hours", testOddHours},
+		{"Refusals", testRefusals},
 		{"Participants", testParticipants},
 		{"Messages", testMessages},
 		{"Message of the earliest", testMessageOfEarliest},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -63,17 +64,23 @@ func testDeliveries(t *testing.T, open Open) {
 		of(341800, day1, 1, "a@example.org"), of(341802, day1, 1, "a@example.org"), of(341802, day1, 1, "'b'@例え.org"), of(341802, day1, 2, "a@example.org"), of(341800, day2, 1, "a@example.org"),
 	}
 	want[1], want[2] = want[2], want[1]
-	for _, i := range []int{3, 1, 4, 0, 2} {
+	letter := of(341802, day1, 1, "a@example.org") // the same address, as its school's
+	letter.School = schoolA
+	want = slices.Insert(want, 3, letter)
+	for _, i := range []int{3, 1, 4, 0, 2, 5} {
 		must(t, a.SetDelivery(t.Context(), want[i]))
 	}
-	list := func() (got []canyu.Delivery) {
-		for _, d := range get[[]canyu.Delivery](t)(b.Deliveries(t.Context(), act)) {
+	inRegion := func(region canyu.Region) (got []canyu.Delivery) {
+		for _, d := range get[[]canyu.Delivery](t)(b.Deliveries(t.Context(), act, region)) {
 			d.At = d.At.UTC()
 			got = append(got, d)
 		}
 		return got
 	}
+	list := func() []canyu.Delivery { return inRegion(0) }
 	equal(t, "deliveries", list(), want)
+	equal(t, "of one region", inRegion(341802), want[1:5])
+	equal(t, "of a region without any", len(inRegion(110000)), 0)
 	for i, state := range []canyu.DeliveryState{canyu.Sending, canyu.Retrying, canyu.Sending, canyu.Sent, canyu.Failed} {
 		d := &want[2]
 		d.State, d.Attempts, d.At, d.Answer = state, i/2+1, d.At.Add(time.Duration(i-2)*time.Minute), "451 4.7.1 系统忙 \\ 'later'"

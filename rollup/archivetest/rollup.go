@@ -121,5 +121,5 @@ func testNothing(t *testing.T, open Open) {
 	equal(t, "participants", len(participants(t, a, act)), 0)
 	equal(t, "messages", len(get[[]canyu.Message](t)(a.Messages(t.Context(), act, nil, day1, 10))), 0)
 	equal(t, "frozen", len(get[[]canyu.Frozen](t)(a.Frozen(t.Context(), act, 0))), 0)
-	equal(t, "deliveries", len(get[[]canyu.Delivery](t)(a.Deliveries(t.Context(), act))), 0)
+	equal(t, "deliveries", len(get[[]canyu.Delivery](t)(a.Deliveries(t.Context(), act, 0))), 0)
 }

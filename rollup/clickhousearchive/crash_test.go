@@ -75,7 +75,7 @@ func TestClockGoesBack(t *testing.T) {
 			}
 			delivery.Attempts = n
 			check(t, a.SetDelivery(t.Context(), delivery))
-			deliveries, err := a.Deliveries(t.Context(), "a")
+			deliveries, err := a.Deliveries(t.Context(), "a", 0)
 			if check(t, err); len(deliveries) != 1 || deliveries[0].Attempts != n {
 				t.Errorf("deliveries after %d: %v", n, deliveries)
 			}

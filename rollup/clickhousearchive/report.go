@@ -34,11 +34,8 @@ func (a *Archive) Frozen(ctx context.Context, activity string, region canyu.Regi
 }
 
 func (a *Archive) frozen(ctx context.Context, activity string, region canyu.Region, condition string) ([]canyu.Frozen, error) {
-	if region != 0 {
-		condition += fmt.Sprintf(" AND region = %d", uint32(region))
-	}
 	rows, err := a.conn.Query(ctx, `SELECT activity, region, toUInt16(day), revision, as_of, body FROM frozen FINAL
-		WHERE activity = ? AND `+condition+` ORDER BY day, revision, region`, activity)
+		WHERE activity = ? AND `+condition+ofRegion(region)+` ORDER BY day, revision, region`, activity)
 	if err != nil {
 		return nil, err
 	}
@@ -59,12 +56,20 @@ func (a *Archive) frozen(ctx context.Context, activity string, region canyu.Regi
 	return all, rows.Err()
 }
 
+// ofRegion is a further condition, none for region 0.
+func ofRegion(region canyu.Region) string {
+	if region == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" AND region = %d", uint32(region))
+}
+
 // SetDelivery implements canyu.Archive.
 func (a *Archive) SetDelivery(ctx context.Context, d canyu.Delivery) error {
-	previous, err := a.newestVersion(ctx, "deliveries", "activity = ?", d.Activity)
+	previous, err := a.newestVersion(ctx, "report_deliveries", "activity = ?"+ofRegion(d.Region), d.Activity)
 	if err == nil {
-		err = a.insert(ctx, "deliveries", "activity, region, day, revision, recipient, state, attempts, at, answer, version",
-			[]string{d.Activity}, []uint32{uint32(d.Region)}, []time.Time{date(d.Day)}, []uint32{uint32(d.Revision)}, []string{d.Recipient},
+		err = a.insert(ctx, "report_deliveries", "activity, region, day, revision, school, recipient, state, attempts, at, answer, version",
+			[]string{d.Activity}, []uint32{uint32(d.Region)}, []time.Time{date(d.Day)}, []uint32{uint32(d.Revision)}, []uint64{uint64(d.School)}, []string{d.Recipient},
 			[]string{string(d.State)}, []uint32{uint32(d.Attempts)}, []int64{d.At.Unix()}, []string{d.Answer}, []uint64{a.version(previous)})
 	}
 	if err != nil {
@@ -74,9 +79,9 @@ func (a *Archive) SetDelivery(ctx context.Context, d canyu.Delivery) error {
 }
 
 // Deliveries implements canyu.Archive.
-func (a *Archive) Deliveries(ctx context.Context, activity string) ([]canyu.Delivery, error) {
-	rows, err := a.conn.Query(ctx, `SELECT activity, region, toUInt16(day), revision, recipient, state, attempts, at, answer
-		FROM deliveries FINAL WHERE activity = ? ORDER BY day, region, revision, recipient`, activity)
+func (a *Archive) Deliveries(ctx context.Context, activity string, region canyu.Region) ([]canyu.Delivery, error) {
+	rows, err := a.conn.Query(ctx, `SELECT activity, region, toUInt16(day), revision, school, recipient, state, attempts, at, answer
+		FROM report_deliveries FINAL WHERE activity = ?`+ofRegion(region)+` ORDER BY day, region, revision, school, recipient`, activity)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read deliveries: %w", err)
 	}
@@ -87,12 +92,13 @@ func (a *Archive) Deliveries(ctx context.Context, activity string) ([]canyu.Deli
 		var region, revision, attempts uint32
 		var day uint16
 		var at int64
+		var school uint64
 		var state string
-		if err := rows.Scan(&d.Activity, &region, &day, &revision, &d.Recipient, &state, &attempts, &at, &d.Answer); err != nil {
+		if err := rows.Scan(&d.Activity, &region, &day, &revision, &school, &d.Recipient, &state, &attempts, &at, &d.Answer); err != nil {
 			return nil, fmt.Errorf("cannot read deliveries: %w", err)
 		}
 		d.Region, d.Day, d.Revision, d.State = canyu.Region(region), canyu.Day(day), int(revision), canyu.DeliveryState(state)
-		d.Attempts, d.At = int(attempts), seconds(at)
+		d.School, d.Attempts, d.At = canyu.SchoolCode(school), int(attempts), seconds(at)
 		all = append(all, d)
 	}
 	if err := rows.Err(); err != nil {

@@ -51,10 +51,10 @@ func (a *Archive) Frozen(ctx context.Context, activity string, region canyu.Regi
 // SetDelivery implements canyu.Archive.
 func (a *Archive) SetDelivery(ctx context.Context, d canyu.Delivery) error {
 	_, err := a.write.ExecContext(ctx, `
-		INSERT INTO deliveries (activity, region, day, revision, recipient, state, attempts, at, answer)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		INSERT INTO deliveries (activity, region, day, revision, school, recipient, state, attempts, at, answer)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET state = excluded.state, attempts = excluded.attempts, at = excluded.at, answer = excluded.answer`,
-		d.Activity, d.Region, int64(d.Day), d.Revision, d.Recipient, string(d.State), d.Attempts, d.At.Unix(), d.Answer)
+		d.Activity, d.Region, int64(d.Day), d.Revision, int64(d.School), d.Recipient, string(d.State), d.Attempts, d.At.Unix(), d.Answer)
 	if err != nil {
 		return fmt.Errorf("cannot record the delivery: %w", err)
 	}
@@ -62,14 +62,15 @@ func (a *Archive) SetDelivery(ctx context.Context, d canyu.Delivery) error {
 }
 
 // Deliveries implements canyu.Archive.
-func (a *Archive) Deliveries(ctx context.Context, activity string) ([]canyu.Delivery, error) {
+func (a *Archive) Deliveries(ctx context.Context, activity string, region canyu.Region) ([]canyu.Delivery, error) {
 	deliveries, err := collect(ctx, a.read, func(rows *sql.Rows, d *canyu.Delivery) error {
 		var at int64
-		err := rows.Scan(&d.Activity, &d.Region, &d.Day, &d.Revision, &d.Recipient, &d.State, &d.Attempts, &at, &d.Answer)
+		err := rows.Scan(&d.Activity, &d.Region, &d.Day, &d.Revision, &d.School, &d.Recipient, &d.State, &d.Attempts, &at, &d.Answer)
 		d.At = seconds(at)
 		return err
-	}, `SELECT activity, region, day, revision, recipient, state, attempts, at, answer
-		FROM deliveries WHERE activity = ? ORDER BY day, region, revision, recipient`, activity)
+	}, `SELECT activity, region, day, revision, school, recipient, state, attempts, at, answer
+		FROM deliveries WHERE activity = ?1 AND (?2 = 0 OR region = ?2)
+		ORDER BY day, region, revision, school, recipient`, activity, region)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read deliveries: %w", err)
 	}
