@@ -20,6 +20,7 @@ type Activity struct {
 	RequiredGrades []uint8  // the grades whose rate must reach 100 %
 	Roles          []Role   // who may take part
 	Identify       Identify
+	Public         Publicity
 	Report         ReportPlan
 }
 
@@ -103,6 +104,7 @@ func (a *Activity) Validate() error {
 		must(!slices.Contains(a.Roles[:i], r), "roles: %s is listed twice", r)
 	}
 	must(a.Identify == BySeat || a.Identify == ByName, "identify %q: want seat or name", a.Identify)
+	errs = append(errs, a.Public.validate())
 	p := a.Report
 	must(p.Hour >= 0 && p.Hour < 24 && p.Minute >= 0 && p.Minute < 60, "report.at %02d:%02d: want a time of day", p.Hour, p.Minute)
 	must(p.Days == WorkingDays || p.Days == EveryDay || p.Days == ListedDays, "report.days %q: want working, daily or a list of days", p.Days)

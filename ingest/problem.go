@@ -28,6 +28,9 @@ func newProblem(status int, outcome, title, detail string) *problem {
 
 // problemOf is the one place where an error becomes a status.
 func problemOf(err error) *problem {
+	if p := denied(err); p != nil {
+		return p
+	}
 	var invalid canyu.InvalidError
 	switch {
 	case errors.As(err, &invalid):

@@ -21,13 +21,16 @@ import (
 // messages fit.
 const MaxBody = 256 << 10
 
-// Config is what a Server needs. All fields but Spool, Metrics, Now and Log must be set.
+// Config is what a Server needs. The fields from Spool on may be left out.
 type Config struct {
 	Activities []*canyu.Activity
 	Ledger     canyu.Ledger
 	Archive    canyu.Archive
 	Secret     []byte                  // keys the participants; the same on every node
 	Spool      *spool.Spool            // where batches wait while the ledger is away; may be nil
+	Links      *canyu.Keyring          // nil: no link is valid
+	Pages      fasthttp.RequestHandler // /school/…, /bureau/… and /pages/…, which see to access themselves
+	Viewers    int                     // live streams at once; 0: 10,000
 	Metrics    fasthttp.RequestHandler // GET /metrics
 	Now        func() time.Time
 	Log        *slog.Logger
@@ -36,6 +39,7 @@ type Config struct {
 // Server is canyu over HTTP.
 type Server struct {
 	Config
+	gate       Gate
 	activities map[string]*activity
 	classes    atomic.Pointer[canyu.Roster] // nil until it was read once
 	http       *fasthttp.Server
@@ -50,6 +54,7 @@ type activity struct {
 	*committer
 	state    atomic.Pointer[attachment]
 	outcomes outcomeCounters
+	refusals *refusals
 }
 
 // attachment is whether an activity's ledger and archive were found to belong
@@ -81,9 +86,12 @@ func NewServer(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Server{Config: c, activities: make(map[string]*activity), metrics: newMetrics()}
+	if c.Links == nil {
+		c.Links = canyu.NewKeyring(c.Secret)
+	}
+	s := &Server{Config: c, gate: Gate{c.Links, c.Activities, c.Now}, activities: make(map[string]*activity), metrics: newMetrics()}
 	for _, ca := range c.Activities {
-		a := &activity{Activity: ca, identity: newIdentity(c.Secret, ca), outcomes: s.metrics.outcomesOf(ca.ID)}
+		a := &activity{Activity: ca, identity: newIdentity(c.Secret, ca), outcomes: s.metrics.outcomesOf(ca.ID), refusals: newRefusals()}
 		a.state.Store(&attachment{err: errors.New("not attached yet")})
 		a.committer = newCommitter(c.Ledger, c.Spool, ca.ID, a.epochNow)
 		a.committer.refused = a.refused
@@ -121,6 +129,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	for _, a := range s.activities {
 		wg.Go(func() { a.committer.run(background) })
 		wg.Go(func() { s.keepAttached(background, a) })
+		wg.Go(func() { s.keepRefusals(background, a) })
 		if s.Spool != nil {
 			wg.Go(func() { a.committer.drain(background) })
 		}
@@ -266,6 +275,12 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 		if s.method(ctx, "GET") {
 			s.asset(ctx, path[len("/assets/"):])
 		}
+	case strings.HasPrefix(path, "/link/"):
+		if s.method(ctx, "GET") {
+			s.gate.Exchange(ctx, path[len("/link/"):])
+		}
+	case s.Pages != nil && (strings.HasPrefix(path, "/school/") || strings.HasPrefix(path, "/bureau/") || strings.HasPrefix(path, "/pages/")):
+		s.Pages(ctx)
 	case path == "/healthz":
 		if s.method(ctx, "GET") {
 			ctx.SetBodyString("ok\n")

@@ -21,7 +21,13 @@ type activitySettings struct {
 	Roles          []string          `yaml:"roles"`
 	Identify       string            `yaml:"identify"`
 	Names          string            `yaml:"names"`
+	Public         publicSettings    `yaml:"public"`
 	Report         reportSettings    `yaml:"report"`
+}
+
+type publicSettings struct {
+	Counts  string `yaml:"counts"`   // all | totals | none
+	AtLeast int    `yaml:"at_least"` // pupils of a group that is shown
 }
 
 type reportSettings struct {
@@ -84,6 +90,7 @@ func (e *activitySettings) activity() (*canyu.Activity, []error) {
 	if n := or(e.Names, "discard"); n != "discard" {
 		wrong("names %q: this version keeps no names: want discard", n)
 	}
+	a.Public = canyu.Publicity{Counts: canyu.PublicCounts(or(e.Public.Counts, string(canyu.AllCounts))), AtLeast: e.Public.AtLeast}
 	e.report(a, or, wrong)
 	if err := a.Validate(); err != nil {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {

@@ -66,6 +66,9 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			Archive:    e.archive,
 			Secret:     secret,
 			Spool:      waiting,
+			Links:      s.keyring(secret),
+			Pages:      s.pages(e, secret, log),
+			Viewers:    s.Viewers,
 			Metrics:    fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 			Log:        log,
 		})

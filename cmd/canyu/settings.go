@@ -48,6 +48,8 @@ type settings struct {
 	SpoolLimit int                `yaml:"spool_limit"` // MiB that may wait while Redis is away
 	Rebuild    string             `yaml:"rebuild"`     // manual | auto: a ledger that lost its data
 	Calendar   string             `yaml:"calendar"`
+	Links      linkSettings       `yaml:"links"`
+	Viewers    int                `yaml:"viewers"` // live streams that this node serves at once
 	Activities []activitySettings `yaml:"activities"`
 
 	activities []*canyu.Activity // Activities, checked
@@ -79,7 +81,8 @@ func (f *Flags) settings() (*settings, error) {
 			path = "canyu.yaml"
 		}
 	}
-	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, Rebuild: "manual"}
+	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, Rebuild: "manual",
+		Links: linkSettings{Keys: []string{"a"}}, Viewers: 10_000}
 	var errs []error
 	if path != "" {
 		text, err := os.ReadFile(path)
@@ -143,6 +146,10 @@ func (s *settings) check() (errs []error) {
 	if s.Rebuild != "manual" && s.Rebuild != "auto" {
 		wrong("rebuild %q: want manual or auto", s.Rebuild)
 	}
+	if s.Viewers < 1 {
+		wrong("viewers %d: want at least 1", s.Viewers)
+	}
+	s.Links.check(wrong)
 	if s.SMTP.URL != "" && s.SMTP.From == "" {
 		wrong("smtp.from: missing")
 	}
