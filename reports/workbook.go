@@ -42,6 +42,21 @@ func (b *workbook) begin() error {
 	}); err != nil {
 		return err
 	}
+	if err := b.styles(); err != nil {
+		return err
+	}
+	if err := b.SetSheetName("Sheet1", b.s.say("summary")); err != nil {
+		return err
+	}
+	for _, sheet := range []string{"schools", "classes", "days", "messages"} {
+		if _, err := b.NewSheet(b.s.say(sheet)); err != nil {
+			return err
+		}
+	}
+	return b.layout()
+}
+
+func (b *workbook) styles() error {
 	thousands, cut := "#,##0", "0.00%"
 	for _, style := range []struct {
 		id *int
@@ -61,20 +76,17 @@ func (b *workbook) begin() error {
 		}
 		*style.id = id
 	}
-	if err := b.SetSheetName("Sheet1", b.s.say("summary")); err != nil {
-		return err
-	}
-	for _, sheet := range []string{"schools", "classes", "days", "messages"} {
-		if _, err := b.NewSheet(b.s.say(sheet)); err != nil {
-			return err
-		}
-	}
+	return nil
+}
+
+// layout is how the sheets are printed: on A4, each as long as it takes.
+func (b *workbook) layout() error {
 	for _, sheet := range b.GetSheetList() {
 		if err := b.SetSheetProps(sheet, &excelize.SheetPropsOptions{FitToPage: new(true)}); err != nil {
 			return err
 		}
 		if err := b.SetPageLayout(sheet, &excelize.PageLayoutOptions{
-			Size: new(9), Orientation: new("landscape"), FitToWidth: new(1), FitToHeight: new(0), // A4, as long as it takes
+			Size: new(9), Orientation: new("landscape"), FitToWidth: new(1), FitToHeight: new(0),
 		}); err != nil {
 			return err
 		}
@@ -253,7 +265,12 @@ func (b *workbook) messages() error {
 
 // stream writes a sheet with a frozen heading and a filter, row by row.
 func (b *workbook) stream(sheet string, heads []string, widths []float64, rows func(row func(...any) error) error) error {
-	out, err := b.NewStreamWriter(b.s.say(sheet))
+	return b.streamTo(b.s.say(sheet), sheet, heads, widths, rows)
+}
+
+// streamTo is stream for a sheet of any name; table is the name of its table.
+func (b *workbook) streamTo(sheet, table string, heads []string, widths []float64, rows func(row func(...any) error) error) error {
+	out, err := b.NewStreamWriter(sheet)
 	if err != nil {
 		return err
 	}
@@ -297,7 +314,7 @@ func (b *workbook) stream(sheet string, heads []string, widths []float64, rows f
 		if err != nil {
 			return err
 		}
-		if err := out.AddTable(&excelize.Table{Range: "A1:" + corner, Name: sheet, StyleName: "TableStyleLight1"}); err != nil {
+		if err := out.AddTable(&excelize.Table{Range: "A1:" + corner, Name: table, StyleName: "TableStyleLight1"}); err != nil {
 			return err
 		}
 	}
