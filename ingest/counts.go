@@ -10,78 +10,18 @@ import (
 	"github.com/canyu/canyu"
 )
 
-// The JSON of GET /v1/activities/{activity}/counts.
-type (
-	countsView struct {
-		Activity     string       `json:"activity"`
-		School       string       `json:"school,omitempty"`
-		Region       string       `json:"region,omitempty"`
-		Participants people       `json:"participants"`
-		Submissions  *int         `json:"submissions"`       // null while the archive is away
-		Spooled      int          `json:"spooled,omitempty"` // accepted, of the whole activity, and not counted yet
-		Enrolled     int          `json:"enrolled"`
-		Rate         *float64     `json:"rate"` // students ÷ enrolled; null where nobody is enrolled
-		Required     requiredView `json:"required"`
-		Grades       []gradeView  `json:"grades"`
-		Classes      []classView  `json:"classes,omitempty"` // of a school
-		Schools      []schoolView `json:"schools,omitempty"` // of a region
-		Today        *todayView   `json:"today"`             // null while the archive is away
-		AsOf         string       `json:"as_of"`
-	}
-	requiredView struct {
-		Enrolled int      `json:"enrolled"`
-		Count    int      `json:"count"`
-		Rate     *float64 `json:"rate"`
-	}
-	gradeView struct {
-		Grade        uint8    `json:"grade"`
-		Enrolled     int      `json:"enrolled"`
-		Participants people   `json:"participants"`
-		Rate         *float64 `json:"rate"`
-	}
-	classView struct {
-		Grade        uint8    `json:"grade"`
-		Class        uint16   `json:"class"`
-		Enrolled     int      `json:"enrolled"`
-		Participants people   `json:"participants"`
-		Rate         *float64 `json:"rate"`
-	}
-	schoolView struct {
-		School       canyu.SchoolCode `json:"school"`
-		Name         string           `json:"name"`
-		Enrolled     int              `json:"enrolled"`
-		Participants people           `json:"participants"`
-		Rate         *float64         `json:"rate"`
-	}
-	todayView struct {
-		Day          canyu.Day `json:"day"`
-		Participants people    `json:"participants"`
-		Submissions  int       `json:"submissions"`
-	}
-	// people is a number of participants for each role of the activity.
-	people map[string]int
-)
-
-func (a *activity) people(t canyu.Tally) people {
-	p := make(people, len(a.Roles))
-	for _, r := range a.Roles {
-		p[r.String()] = t[r]
-	}
-	return p
-}
-
-func rate(n, of int) *float64 {
-	if of == 0 {
-		return nil
-	}
-	r := float64(n) / float64(of)
-	return &r
-}
-
 // scope is the schools that a request asks about.
 type scope struct {
 	school canyu.SchoolCode // 0: a region's
-	region canyu.Region
+	region canyu.Region     // also where the school is
+}
+
+// link is what a link has to cover to open it.
+func (w scope) link(activity string) canyu.Scope {
+	if w.school != 0 {
+		return canyu.Scope{Kind: canyu.SchoolScope, Activity: activity, Region: w.region, School: w.school}
+	}
+	return canyu.Scope{Kind: canyu.RegionScope, Activity: activity, Region: w.region}
 }
 
 // scopeOf reads ?school= or ?region=.
@@ -102,7 +42,7 @@ func (s *Server) scopeOf(ctx *fasthttp.RequestCtx) (scope, []*canyu.School, erro
 		if found == nil {
 			return bad("school", "is not in the roster")
 		}
-		return scope{school: code}, []*canyu.School{found}, nil
+		return scope{code, found.Region}, []*canyu.School{found}, nil
 	default:
 		r, err := canyu.ParseRegion(region)
 		if err != nil {
@@ -124,86 +64,55 @@ func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
 		problemOf(err).write(ctx)
 		return
 	}
-	if a.isRecovering() {
-		// Until then a count could be lower than it was before.
-		problemOf(errAway).write(ctx)
+	shown, err := s.shownTo(ctx, a, where, schools)
+	if err != nil {
+		Deny(ctx, err)
 		return
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), attempt)
 	defer cancel()
 	now := s.now()
+	tallies, err := s.tallies(deadline, a, classesOf(schools))
+	if err != nil {
+		s.Log.Error("cannot count", "activity", a.ID, "error", err)
+		problemOf(errAway).write(ctx)
+		return
+	}
+	v := a.view(where, schools, tallies)
+	if got, err := s.archived.get(deadline, s, a, where, schools, now); err == nil {
+		v.archived(a, got)
+	} else {
+		s.Log.Error("cannot read the archive", "activity", a.ID, "error", err)
+	}
+	v.Spooled = a.spooled()
+	v.AsOf = now.In(a.Zone).Format(time.RFC3339)
+	writeJSON(ctx, v.public(shown, a.Public.AtLeast))
+	ctx.Response.Header.Set("Vary", "Cookie")
+}
+
+// tallies are the ledger's, unless it may lack what it had acknowledged: until it has
+// proved that it does not, a count could be lower than it was before.
+func (s *Server) tallies(ctx context.Context, a *activity, classes []canyu.Class) ([]canyu.Tally, error) {
+	if a.isRecovering() {
+		return nil, errAway
+	}
+	return s.Ledger.Counts(ctx, a.ID, classes)
+}
+
+func classesOf(schools []*canyu.School) []canyu.Class {
 	var classes []canyu.Class
 	for _, sc := range schools {
 		for _, c := range sc.Classes {
 			classes = append(classes, sc.Class(c))
 		}
 	}
-	tallies, err := s.Ledger.Counts(deadline, a.ID, classes)
-	if err != nil {
-		s.Log.Error("cannot count", "activity", a.ID, "error", err)
-		problemOf(errAway).write(ctx)
-		return
-	}
-	v := a.view(schools, tallies, where.school != 0)
-	if where.school != 0 {
-		v.School = where.school.String()
-	} else {
-		v.Region = where.region.String()
-	}
-	if archived, err := s.archived.get(deadline, s, a, where, schools, now); err == nil {
-		v.Submissions = &archived.submissions
-		v.Today = &todayView{archived.day, a.people(archived.today), archived.submissionsToday}
-	} else {
-		s.Log.Error("cannot read the archive", "activity", a.ID, "error", err)
-	}
-	v.Spooled = a.spooled()
-	v.AsOf = now.In(a.Zone).Format(time.RFC3339)
-	writeJSON(ctx, v)
+	return classes
 }
 
-// view adds up the tallies of the schools' classes, which are in the same order.
-func (a *activity) view(schools []*canyu.School, tallies []canyu.Tally, oneSchool bool) countsView {
-	var v countsView
-	var all canyu.Tally
-	var byGrade [canyu.MaxGrade + 1]struct {
-		enrolled int
-		tally    canyu.Tally
-	}
-	for _, sc := range schools {
-		var school canyu.Tally
-		enrolled := 0
-		for _, c := range sc.Classes {
-			t := tallies[0]
-			tallies = tallies[1:]
-			school.Add(t)
-			enrolled += c.Enrolled
-			byGrade[c.Grade].enrolled += c.Enrolled
-			byGrade[c.Grade].tally.Add(t)
-			if oneSchool {
-				v.Classes = append(v.Classes, classView{c.Grade, c.Number, c.Enrolled, a.people(t), rate(t[canyu.Student], c.Enrolled)})
-			}
-		}
-		if !oneSchool {
-			v.Schools = append(v.Schools, schoolView{sc.Code, sc.Name, enrolled, a.people(school), rate(school[canyu.Student], enrolled)})
-		}
-		all.Add(school)
-		v.Enrolled += enrolled
-	}
-	for g, sum := range byGrade {
-		if sum.enrolled == 0 && sum.tally == (canyu.Tally{}) {
-			continue
-		}
-		if a.Required(uint8(g)) {
-			v.Required.Enrolled += sum.enrolled
-			v.Required.Count += sum.tally[canyu.Student]
-		}
-		v.Grades = append(v.Grades, gradeView{uint8(g), sum.enrolled, a.people(sum.tally), rate(sum.tally[canyu.Student], sum.enrolled)})
-	}
-	v.Activity = a.ID
-	v.Participants = a.people(all)
-	v.Rate = rate(all[canyu.Student], v.Enrolled)
-	v.Required.Rate = rate(v.Required.Count, v.Required.Enrolled)
-	return v
+// archived adds what the archive knows.
+func (v *countsView) archived(a *activity, got archived) {
+	v.Submissions = &got.submissions
+	v.Today = &todayView{got.day, a.people(got.today), got.submissionsToday}
 }
 
 // archived is what only the archive knows, up to five seconds behind.

@@ -43,7 +43,7 @@ func newMetrics() *metrics {
 // Collectors of the server's metrics, to be registered once.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.metrics
-	all := []prometheus.Collector{m.participations, m.refusals, m.batches, m.commits}
+	all := append(s.hub.collectors(), m.participations, m.refusals, m.batches, m.commits)
 	for _, a := range s.activities {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name:        "canyu_spool_participations",

@@ -40,6 +40,7 @@ type Config struct {
 type Server struct {
 	Config
 	gate       Gate
+	hub        *hub
 	activities map[string]*activity
 	classes    atomic.Pointer[canyu.Roster] // nil until it was read once
 	http       *fasthttp.Server
@@ -99,6 +100,7 @@ func NewServer(c Config) *Server {
 		a.committer.observe = s.metrics.observeCommit
 		s.activities[ca.ID] = a
 	}
+	s.hub = newHub(s, c.Viewers)
 	s.http = &fasthttp.Server{
 		Handler:               s.Handle,
 		ErrorHandler:          s.refuse,
@@ -111,6 +113,7 @@ func NewServer(c Config) *Server {
 		WriteTimeout:          20 * time.Second,
 		IdleTimeout:           2 * time.Minute,
 		CloseOnShutdown:       true,
+		KeepHijackedConns:     true, // live streams close theirs
 		Logger:                quiet{},
 	}
 	return s
@@ -135,6 +138,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		}
 	}
 	wg.Go(func() { s.keepRoster(background) })
+	wg.Go(func() { s.hub.run(background) })
 	defer wg.Wait()
 	defer stop()
 
@@ -145,6 +149,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		return fmt.Errorf("cannot serve: %w", err)
 	case <-ctx.Done():
 	}
+	s.hub.close()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
 	if err := s.http.ShutdownWithContext(last); err != nil {
@@ -266,6 +271,12 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 			s.describe(ctx, a)
 		case view == "counts":
 			s.counts(ctx, a)
+		case view == "live":
+			s.live(ctx, a)
+		case view == "seats":
+			s.seats(ctx, a)
+		case view == "receipts":
+			s.receipts(ctx, a)
 		default:
 			s.notFound(ctx)
 		}
