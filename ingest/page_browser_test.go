@@ -32,6 +32,10 @@ type rosterArchive struct {
 
 func (a *rosterArchive) Roster(context.Context) (*canyu.Roster, error) { return a.roster, nil }
 
+func (a *rosterArchive) SetRefusals(context.Context, string, string, []canyu.Refusal) error {
+	return nil
+}
+
 func (a *rosterArchive) Epoch(_ context.Context, activity string) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

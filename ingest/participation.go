@@ -94,7 +94,9 @@ func (s *Server) accept(item *decoded, at time.Time) (a *activity, p canyu.Parti
 		err = item.bad
 	}
 	if err != nil {
-		return nil, p, rc, joined(item.bad, err)
+		err = joined(item.bad, err)
+		a.refusals.add(a.Activity, s.roster(), item.School, at, err)
+		return nil, p, rc, err
 	}
 	participant, rc := a.participant(&item.Submission, class, role)
 	at = at.Truncate(time.Millisecond)

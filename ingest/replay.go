@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"strings"
 	"time"
@@ -50,8 +53,11 @@ func (s *Server) Prepare(ctx context.Context) error {
 // An error means that the file was not finished: what was recorded by then counts,
 // and replaying it all again is safe.
 func (s *Server) Replay(ctx context.Context, r io.Reader, refused io.Writer, progress func(Totals)) (Totals, error) {
-	p := replay{Server: s, refused: refused, pending: make(map[*activity][]canyu.Participation)}
+	p := replay{Server: s, refused: refused, pending: make(map[*activity][]canyu.Participation), digest: sha256.New()}
 	p.totals.Refused = make(map[string]int)
+	for _, a := range s.activities {
+		a.refusals = newRefusals()
+	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), MaxBody)
 	d := &decoder{json: decoders.New().(*decoder).json, replay: true}
@@ -76,7 +82,7 @@ func (s *Server) Replay(ctx context.Context, r io.Reader, refused io.Writer, pro
 			return p.totals, err
 		}
 	}
-	return p.totals, nil
+	return p.totals, p.keepRefusals(ctx)
 }
 
 type replay struct {
@@ -84,6 +90,20 @@ type replay struct {
 	refused io.Writer
 	pending map[*activity][]canyu.Participation
 	totals  Totals
+	digest  hash.Hash // of the refused lines
+}
+
+// keepRefusals stores what was refused under a name that the same refused lines
+// give again: a file that is replayed twice is refused once.
+func (p *replay) keepRefusals(ctx context.Context) error {
+	name := "replay-" + hex.EncodeToString(p.digest.Sum(nil)[:12])
+	for id, a := range p.activities {
+		a.refusals.writer = name
+		if err := a.refusals.flush(ctx, p.Archive, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // line takes one line; its error is not the line's but the world's.
@@ -131,7 +151,10 @@ func (p *replay) refuse(line []byte, why *problem) error {
 	var err error
 	if line[0] == '{' && why.outcome != "malformed" {
 		// One that was refused before has its old reason replaced.
-		_, err = fmt.Fprintf(p.refused, "{\"refused\":%s,%s\n", reason, withoutReason(line[1:]))
+		line = withoutReason(line[1:])
+		p.digest.Write(line)
+		p.digest.Write([]byte{'\n'})
+		_, err = fmt.Fprintf(p.refused, "{\"refused\":%s,%s\n", reason, line)
 	} else {
 		text, _ := json.Marshal(string(line))
 		_, err = fmt.Fprintf(p.refused, "{\"refused\":%s,\"line\":%s}\n", reason, text)

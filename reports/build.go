@@ -65,7 +65,11 @@ func (b *builder) next(ctx context.Context, frozen []canyu.Frozen) (*Report, err
 	if err != nil {
 		return nil, err
 	}
-	return b.compute(frozen, rollups)
+	r, err := b.compute(frozen, rollups)
+	if err != nil {
+		return nil, err
+	}
+	return r, b.addQuality(ctx, r)
 }
 
 // newestOf is the newest revision of the day, or nil.

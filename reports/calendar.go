@@ -9,9 +9,11 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -25,8 +27,16 @@ var ErrNoCalendar = errors.New("no holiday calendar")
 //go:embed calendar/*.json
 var builtin embed.FS
 
-// Calendar tells working days from holidays, in mainland China.
+// Calendar tells working days from holidays, in mainland China. It may be used by
+// many goroutines at once, also while one of them has it read its folder again.
 type Calendar struct {
+	dir   string
+	known atomic.Pointer[almanac]
+}
+
+// almanac is what was read at once.
+type almanac struct {
+	stamp string // of the files in the folder
 	years map[int]bool
 	// exceptions to "Monday to Friday is worked": true is worked.
 	exceptions map[canyu.Day]bool
@@ -44,41 +54,84 @@ type holiday struct {
 // exist is none. A file is a list of {"name", "date", "isOffDay"}, or an object
 // with that list under "days".
 func LoadCalendar(dir string) (*Calendar, error) {
-	c := &Calendar{years: make(map[int]bool), exceptions: make(map[canyu.Day]bool)}
+	c := &Calendar{dir: dir}
+	a, err := readAlmanac(dir, stamp(dir))
+	if err != nil {
+		return nil, err
+	}
+	c.known.Store(a)
+	return c, nil
+}
+
+// Refresh reads the folder again if a file there is another one than before. What
+// cannot be read leaves everything as it was.
+func (c *Calendar) Refresh() error {
+	if c.dir == "" {
+		return nil
+	}
+	now := stamp(c.dir)
+	if now == c.known.Load().stamp {
+		return nil
+	}
+	a, err := readAlmanac(c.dir, now)
+	if err != nil {
+		return fmt.Errorf("the calendar stays as it was: %w", err)
+	}
+	c.known.Store(a)
+	return nil
+}
+
+// stamp changes when a file of the folder is added, removed or written.
+func stamp(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	var text strings.Builder
+	names, _ := filepath.Glob(filepath.Join(dir, "*.json")) // the only error is of the pattern
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil {
+			fmt.Fprintln(&text, name, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return text.String()
+}
+
+func readAlmanac(dir, stamp string) (*almanac, error) {
+	a := &almanac{stamp: stamp, years: make(map[int]bool), exceptions: make(map[canyu.Day]bool)}
 	carried, err := fs.Sub(builtin, "calendar")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the calendar: %w", err)
 	}
-	if err := c.load(carried); err != nil {
+	if err := a.load(carried); err != nil {
 		return nil, err
 	}
 	if dir == "" {
-		return c, nil
+		return a, nil
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return c, nil
+		return a, nil
 	}
-	if err := c.load(os.DirFS(dir)); err != nil {
+	if err := a.load(os.DirFS(dir)); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	return c, nil
+	return a, nil
 }
 
-func (c *Calendar) load(files fs.FS) error {
+func (a *almanac) load(files fs.FS) error {
 	names, err := fs.Glob(files, "*.json")
 	if err != nil {
 		return fmt.Errorf("cannot list calendar files: %w", err)
 	}
 	var errs []error
 	for _, name := range names {
-		if err := c.loadYear(files, name); err != nil {
+		if err := a.loadYear(files, name); err != nil {
 			errs = append(errs, fmt.Errorf("calendar file %s: %w", name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (c *Calendar) loadYear(files fs.FS, name string) error {
+func (a *almanac) loadYear(files fs.FS, name string) error {
 	year, err := strconv.Atoi(strings.TrimSuffix(path.Base(name), ".json"))
 	if err != nil || year < 1970 || year > 9999 {
 		return errors.New("want a name such as 2027.json")
@@ -112,23 +165,24 @@ func (c *Calendar) loadYear(files fs.FS, name string) error {
 			return fmt.Errorf("%s is not a day of %d", d.Date, year)
 		}
 	}
-	maps.DeleteFunc(c.exceptions, func(d canyu.Day, _ bool) bool {
+	maps.DeleteFunc(a.exceptions, func(d canyu.Day, _ bool) bool {
 		y, _, _ := d.Date()
 		return y == year
 	})
 	for _, d := range days {
-		c.exceptions[d.Date] = !d.IsOffDay
+		a.exceptions[d.Date] = !d.IsOffDay
 	}
-	c.years[year] = true
+	a.years[year] = true
 	return nil
 }
 
 // Working reports whether the day is worked, or ErrNoCalendar.
 func (c *Calendar) Working(day canyu.Day) (bool, error) {
-	if year, _, _ := day.Date(); !c.years[year] {
+	known := c.known.Load()
+	if year, _, _ := day.Date(); !known.years[year] {
 		return false, fmt.Errorf("%w for %d", ErrNoCalendar, year)
 	}
-	if worked, ok := c.exceptions[day]; ok {
+	if worked, ok := known.exceptions[day]; ok {
 		return worked, nil
 	}
 	w := day.Weekday()
@@ -136,13 +190,13 @@ func (c *Calendar) Working(day canyu.Day) (bool, error) {
 }
 
 // Years that are known, the earliest first.
-func (c *Calendar) Years() []int { return slices.Sorted(maps.Keys(c.years)) }
+func (c *Calendar) Years() []int { return slices.Sorted(maps.Keys(c.known.Load().years)) }
 
 // Missing is the year that somebody should bring the holidays of, or 0: the year
 // of now, or, from mid-November on, when its notice is out, the next one.
 func (c *Calendar) Missing(now time.Time) int {
 	for _, year := range []int{now.Year(), now.AddDate(0, 0, 47).Year()} {
-		if !c.years[year] {
+		if !c.known.Load().years[year] {
 			return year
 		}
 	}

@@ -46,7 +46,7 @@ func (s *Scheduler) correct(ctx context.Context, a *canyu.Activity, region canyu
 	if len(frozen) > 0 {
 		newest := frozen[len(frozen)-1]
 		if p := progressOf(region, newest.Day, frozen, deliveries); p.finished() && newest.Day < hour && newest.AsOf.Before(DueAt(a, hour)) {
-			r, err := s.send(ctx, a, region, newest.Day, how{correct: true, late: true, roster: roster, now: now})
+			r, err := s.send(ctx, a, region, newest.Day, how{correct: true, late: true, bureaus: true, roster: roster, now: now})
 			if err != nil || r.Outcome == Busy {
 				return newest.Day, err // looked at again in a minute
 			}

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -15,6 +16,9 @@ import (
 func (w *work) open() []int {
 	var open []int
 	for i, d := range w.rows {
+		if w.how.bureaus && d.School != 0 {
+			continue
+		}
 		if w.how.resend || !done(d) && (!w.how.due || ready(d, w.at(w.how))) {
 			open = append(open, i)
 		}
@@ -26,7 +30,7 @@ func (w *work) open() []int {
 // with one recipient does not keep the others waiting.
 const atOnce = 4
 
-func (w *work) deliver(ctx context.Context, l *letter, open []int) error {
+func (w *work) deliver(ctx context.Context, l *letters, open []int) error {
 	var group sync.WaitGroup
 	errs := make([]error, len(open))
 	slots := make(chan struct{}, atOnce)
@@ -45,7 +49,11 @@ func (w *work) deliver(ctx context.Context, l *letter, open []int) error {
 
 var errClaimLost = errors.New("another process has taken over")
 
-func (w *work) attempt(ctx context.Context, l *letter, d *canyu.Delivery) error {
+func (w *work) attempt(ctx context.Context, ls *letters, d *canyu.Delivery) error {
+	l, err := ls.to(d)
+	if err != nil {
+		return err
+	}
 	if mine, err := w.claim(); err != nil || !mine {
 		return cmpErr(err, errClaimLost)
 	}
@@ -110,7 +118,9 @@ func cmpErr(err, otherwise error) error {
 
 func (w *work) conclude(tried bool) {
 	r := &w.result
-	slices.SortFunc(w.rows, func(a, b canyu.Delivery) int { return strings.Compare(a.Recipient, b.Recipient) })
+	slices.SortFunc(w.rows, func(a, b canyu.Delivery) int {
+		return cmp.Or(cmp.Compare(a.School, b.School), strings.Compare(a.Recipient, b.Recipient))
+	})
 	r.Deliveries = w.rows
 	r.Outcome = Delivered
 	if !tried {

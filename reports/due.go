@@ -23,7 +23,7 @@ func Due(a *canyu.Activity, c *Calendar, region canyu.Region, frozen []canyu.Fro
 	days, err := hoursPassed(a, c, now)
 	var due []canyu.Day
 	for _, day := range days {
-		if p := progressOf(region, day, frozen, deliveries); p.waits(now) {
+		if p := progressOf(region, day, frozen, deliveries); p.waits(now, false) {
 			due = append(due, day)
 		}
 	}
@@ -76,10 +76,10 @@ func (p progress) finished() bool {
 	return p.frozen != nil
 }
 
-// waits reports whether there is something to do now.
-func (p progress) waits(now time.Time) bool {
+// waits reports whether there is something to do now, for schools too or for bureaus alone.
+func (p progress) waits(now time.Time, bureaus bool) bool {
 	for _, d := range p.deliveries {
-		if !done(d) && ready(d, now) {
+		if !done(d) && ready(d, now) && !(bureaus && d.School != 0) {
 			return true
 		}
 	}

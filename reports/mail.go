@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -59,7 +60,6 @@ func (e *MailError) Error() string { return e.Words }
 
 // letter is a report made ready to be mailed to anybody.
 type letter struct {
-	report  *Report
 	subject string
 	text    string
 	html    string
@@ -70,8 +70,8 @@ type letter struct {
 const chartName = "trend.png"
 
 func newLetter(r *Report, lang string) (*letter, error) {
-	l := &letter{report: r, subject: r.Subject(lang)}
-	var text, html, book bytes.Buffer
+	l := &letter{subject: r.Subject(lang)}
+	var text, html, book, list bytes.Buffer
 	chart, err := r.chart(lang)
 	if err != nil {
 		return nil, err
@@ -92,14 +92,51 @@ func newLetter(r *Report, lang string) (*letter, error) {
 	}
 	l.text, l.html = text.String(), html.String()
 	l.files = []File{{r.FileName(lang), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", book.Bytes()}}
+	if r.school {
+		if err := r.CSV(&list, lang); err != nil {
+			return nil, err
+		}
+		l.files = append(l.files, File{r.fileName(lang) + ".csv", "text/csv", list.Bytes()})
+	}
 	return l, nil
+}
+
+// letters are those of one report: the region's, which many may get, and those of
+// its schools, each made when it is sent, so that few are in memory.
+type letters struct {
+	region func() (*letter, error)
+	of     func(canyu.SchoolCode) (*letter, error)
+}
+
+func newLetters(r *Report, lang string) letters {
+	return letters{
+		region: sync.OnceValues(func() (*letter, error) { return newLetter(r, lang) }),
+		of: func(school canyu.SchoolCode) (*letter, error) {
+			own := r.Of(school)
+			if own == nil {
+				return nil, fmt.Errorf("the frozen report has no school %s", school)
+			}
+			return newLetter(own, lang)
+		},
+	}
+}
+
+func (l *letters) to(d *canyu.Delivery) (*letter, error) {
+	if d.School == 0 {
+		return l.region()
+	}
+	return l.of(d.School)
 }
 
 // to is the letter addressed to one recipient.
 func (l *letter) to(d canyu.Delivery, domain string, now time.Time) *Mail {
+	about := d.Region.String()
+	if d.School != 0 {
+		about = d.School.String()
+	}
 	m := &Mail{
 		ID: messageID(d, domain), To: d.Recipient, Subject: l.subject, Date: now,
-		Name: fmt.Sprintf("%s_%s_r%d_%s", d.Day, d.Region, d.Revision, messageID(d, domain)[:8]),
+		Name: fmt.Sprintf("%s_%s_r%d_%s", d.Day, about, d.Revision, messageID(d, domain)[:8]),
 		Text: l.text, HTML: l.html, Inline: l.inline, Files: l.files,
 	}
 	if d.Revision > 1 {
@@ -112,6 +149,10 @@ func (l *letter) to(d canyu.Delivery, domain string, now time.Time) *Mail {
 // messageID depends on nothing but what the mail is: a mail that is sent again
 // because nobody knows whether it arrived is recognised as the same.
 func messageID(d canyu.Delivery, domain string) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{d.Activity, d.Region.String(), d.Day.String(), fmt.Sprint(d.Revision), d.Recipient}, "\x00")))
+	what := []string{d.Activity, d.Region.String(), d.Day.String(), fmt.Sprint(d.Revision), d.Recipient}
+	if d.School != 0 {
+		what = append(what, d.School.String())
+	}
+	sum := sha256.Sum256([]byte(strings.Join(what, "\x00")))
 	return hex.EncodeToString(sum[:16]) + "@" + domain
 }

@@ -36,7 +36,7 @@ func (s *Scheduler) Collect(to chan<- prometheus.Metric) {
 	}
 	counts := make(map[key]int)
 	for _, a := range s.Activities {
-		for _, standing := range []Standing{Overdue, Missed, Rejected, Blind} {
+		for _, standing := range []Standing{Overdue, Missed, Rejected, Blind, Unplaced} {
 			counts[key{a.ID, standing}] = 0
 		}
 	}

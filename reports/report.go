@@ -26,12 +26,14 @@ type Report struct {
 	Regions []Part     `json:"regions,omitempty"` // the counties of a city, the cities of a province
 	Days    []DayCount `json:"days"`              // from the activity's first day to this one
 	Notes   []Note     `json:"notes,omitempty"`
+	Quality *Quality   `json:"quality,omitempty"`
 	Changes []Change   `json:"changes,omitempty"` // since the revision before
 
 	activity *canyu.Activity
 	messages []canyu.Message
 	late     bool
 	sample   bool
+	school   bool // it is one school's own: see Of
 }
 
 // Numbers are what is told of a region, a school or a part of a region.

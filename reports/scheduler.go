@@ -79,7 +79,7 @@ const regionsAtOnce = 4
 // Tick looks once, at instant now, at what is due, and does it. What goes wrong
 // with one region does not keep the others from theirs.
 func (s *Scheduler) Tick(ctx context.Context, now time.Time) error {
-	var errs []error
+	errs := []error{s.Calendar.Refresh()}
 	for _, a := range s.Activities {
 		errs = append(errs, s.tick(ctx, a, now))
 	}
@@ -113,6 +113,18 @@ func (s *Scheduler) tick(ctx context.Context, a *canyu.Activity, now time.Time) 
 	if readErr != nil {
 		return errors.Join(err, fmt.Errorf("cannot read the roster: %w", readErr))
 	}
+	// Schools, which may be many, come when every bureau has had its turn.
+	err = errors.Join(err, s.regions(ctx, a, regions, days, deliveries, roster, now, true))
+	if len(a.Report.Schools) == 0 {
+		return err
+	}
+	if deliveries, readErr = s.Archive.Deliveries(ctx, a.ID, 0); readErr != nil {
+		return errors.Join(err, fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, readErr))
+	}
+	return errors.Join(err, s.regions(ctx, a, regions, days, deliveries, roster, now, false))
+}
+
+func (s *Scheduler) regions(ctx context.Context, a *canyu.Activity, regions []canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, roster *canyu.Roster, now time.Time, bureaus bool) error {
 	var group sync.WaitGroup
 	errs := make([]error, len(regions))
 	slots := make(chan struct{}, regionsAtOnce)
@@ -120,16 +132,16 @@ func (s *Scheduler) tick(ctx context.Context, a *canyu.Activity, now time.Time) 
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = s.region(ctx, a, region, days, deliveries, roster, now)
+			errs[i] = s.region(ctx, a, region, days, deliveries, roster, now, bureaus)
 		})
 	}
 	group.Wait()
-	return errors.Join(err, errors.Join(errs...))
+	return errors.Join(errs...)
 }
 
 // region sends what one region is owed, day after day: each report counts from
 // the one before.
-func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, roster *canyu.Roster, now time.Time) error {
+func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, roster *canyu.Roster, now time.Time, bureaus bool) error {
 	frozen, err := s.Archive.Frozen(ctx, a.ID, region)
 	if err != nil {
 		return fmt.Errorf("cannot read the reports of %s: %w", region, err)
@@ -146,9 +158,9 @@ func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.
 			s.set(&s.finished, m, true)
 			continue
 		}
-		if p.waits(now) {
+		if p.waits(now, bureaus) {
 			var r Result
-			if r, err = s.send(ctx, a, region, day, how{due: true, roster: roster, now: now}); err != nil {
+			if r, err = s.send(ctx, a, region, day, how{due: true, bureaus: bureaus, roster: roster, now: now}); err != nil {
 				break
 			}
 			p.frozen = &canyu.Frozen{}

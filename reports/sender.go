@@ -67,6 +67,7 @@ type how struct {
 	resend  bool // also those that are done
 	correct bool // make the next revision first
 	late    bool // but only for late data, and of the newest report
+	bureaus bool // not those of schools, whose turn comes later
 
 	now    time.Time     // of the tick; else Sender.Now says
 	roster *canyu.Roster // where it was read already
@@ -171,7 +172,7 @@ func (w *work) do(ctx context.Context) error {
 		if report, err = Thaw(w.activity, *newest); err != nil {
 			return err
 		}
-		if err := w.enlist(ctx, report.Revision); err != nil {
+		if err := w.enlist(ctx, report, b.roster); err != nil {
 			return err
 		}
 	}
@@ -182,11 +183,8 @@ func (w *work) do(ctx context.Context) error {
 			return err
 		}
 		report.late = report.Revision == 1 && w.at(w.how).After(DueAt(w.activity, w.result.Day).Add(lateAfter))
-		l, err := newLetter(report, w.Language)
-		if err != nil {
-			return err
-		}
-		if err := w.deliver(ctx, l, open); err != nil {
+		letters := newLetters(report, w.Language)
+		if err := w.deliver(ctx, &letters, open); err != nil {
 			return err
 		}
 	}
@@ -221,7 +219,7 @@ func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, ne
 	if err != nil {
 		return nil, err
 	}
-	if err := w.enlist(ctx, report.Revision); err != nil {
+	if err := w.enlist(ctx, report, b.roster); err != nil {
 		return nil, err
 	}
 	kept, err := w.Archive.Freeze(ctx, canyu.Frozen{Activity: report.Activity, Region: report.Region, Day: report.Day,
@@ -249,17 +247,18 @@ func (w *work) readRows(ctx context.Context) error {
 	return nil
 }
 
-// enlist gives every recipient a delivery of the revision, and ends what is still
+// enlist gives every addressee a delivery of the revision, and ends what is still
 // open of an earlier one or for somebody who is to get none any more.
-func (w *work) enlist(ctx context.Context, revision int) error {
-	recipients := w.activity.Report.Recipients[w.result.Region]
+func (w *work) enlist(ctx context.Context, r *Report, roster *canyu.Roster) error {
+	revision, wanted := r.Revision, w.addressees(r, roster)
+	same := func(a, b canyu.Delivery) bool { return a.School == b.School && a.Recipient == b.Recipient }
 	for i, d := range w.rows {
 		switch {
 		case done(d):
 			continue
 		case d.Revision < revision:
 			d.Answer = fmt.Sprintf("superseded by revision %d", revision)
-		case !slices.Contains(recipients, d.Recipient):
+		case !slices.ContainsFunc(wanted, func(o canyu.Delivery) bool { return same(o, d) }):
 			d.Answer = "no longer a recipient"
 		default:
 			continue
@@ -271,12 +270,10 @@ func (w *work) enlist(ctx context.Context, revision int) error {
 		w.rows[i] = d
 	}
 	w.rows = slices.DeleteFunc(w.rows, func(d canyu.Delivery) bool { return d.Revision != revision })
-	for _, recipient := range recipients {
-		if slices.ContainsFunc(w.rows, func(d canyu.Delivery) bool { return d.Recipient == recipient }) {
+	for _, d := range wanted {
+		if slices.ContainsFunc(w.rows, func(o canyu.Delivery) bool { return same(o, d) }) {
 			continue
 		}
-		d := canyu.Delivery{Activity: w.activity.ID, Region: w.result.Region, Day: w.result.Day, Revision: revision,
-			Recipient: recipient, State: canyu.Pending, At: w.second(w.how)}
 		if err := w.Archive.SetDelivery(ctx, d); err != nil {
 			return err
 		}

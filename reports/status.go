@@ -23,17 +23,19 @@ const (
 	Complete Standing = "complete" // everybody has it
 	Rejected Standing = "rejected" // refused for good for somebody
 	Blind    Standing = "blind"    // the year has no calendar: report days cannot be told from here on
+	Unplaced Standing = "unplaced" // a school that is to get letters, but that no report has
 )
 
 // Alarm reports whether somebody must do something.
 func (s Standing) Alarm() bool {
-	return s == Overdue || s == Missed || s == Rejected || s == Blind
+	return s == Overdue || s == Missed || s == Rejected || s == Blind || s == Unplaced
 }
 
 // Line is one report in the overview.
 type Line struct {
 	Activity   string
-	Region     canyu.Region
+	Region     canyu.Region     // 0 where it is Blind or Unplaced
+	School     canyu.SchoolCode // that is Unplaced
 	Day        canyu.Day
 	Due        time.Time
 	Standing   Standing
@@ -88,6 +90,15 @@ func (s *Sender) status(ctx context.Context, a *canyu.Activity, now time.Time) (
 		day := max(a.FirstDay, canyu.NewDay(y, time.January, 1))
 		lines = append(lines, Line{Activity: a.ID, Day: day, Due: DueAt(a, day), Standing: Blind})
 	}
+	if len(a.Report.Schools) > 0 {
+		roster, err := s.Archive.Roster(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the roster: %w", err)
+		}
+		for _, code := range unplaced(a, roster) {
+			lines = append(lines, Line{Activity: a.ID, School: code, Day: a.FirstDay, Due: DueAt(a, a.FirstDay), Standing: Unplaced})
+		}
+	}
 	return lines, nil
 }
 
@@ -111,8 +122,11 @@ func (p progress) standing(due, now time.Time) Standing {
 	return Waiting
 }
 
-// Alarms are the reports, of all activities, that somebody must do something
-// about at instant now. Activities that ended more than a month ago are left alone.
+// Alarms are what somebody must do something about at instant now, over all
+// activities: reports that are overdue, missed or refused for somebody, each with its
+// region; and, without one, a year without a calendar from 30 days ahead, and
+// schools that are in no report. Activities that ended more than a month ago are
+// left alone.
 func (s *Sender) Alarms(ctx context.Context, now time.Time) ([]Line, error) {
 	var alarms []Line
 	for _, a := range s.Activities {

@@ -24,6 +24,7 @@ type view struct {
 	Facts     []fact
 	Parts     table
 	Schools   table
+	Classes   table // of a school's own report
 	Correct   string
 	Changes   []string
 	NotesHead string
@@ -55,6 +56,7 @@ type row struct {
 	Cells   []string
 	Rate    string
 	Done    bool // reached the target
+	Short   bool // a class that must reach it and has not
 }
 
 func (r row) Details() string { return strings.Join(r.details, " · ") }
@@ -66,9 +68,10 @@ func (r row) Detail() string {
 
 func newView(r *Report, s speaker) *view {
 	a := r.activity
+	name, code := r.place()
 	v := &view{
 		Lang: s.tag(), Title: a.Title.In(s.tag()), Heading: s.say("heading"),
-		Place: RegionName(r.Region) + " " + r.Region.String(), Date: s.date(r.Day),
+		Place: name + " " + code, Date: s.date(r.Day),
 		NotesHead: s.say("notes"), Trend: s.say("trend"),
 		AsOf:     s.say("as_of", s.moment(r.AsOf)),
 		Parts:    s.table("region"),
@@ -77,8 +80,8 @@ func newView(r *Report, s speaker) *view {
 		Revision: s.say("revision", r.Revision),
 		Footer:   []string{s.say("footer.since"), s.say("footer")},
 	}
-	if RegionName(r.Region) == r.Region.String() {
-		v.Place = r.Region.String()
+	if name == code {
+		v.Place = code
 	}
 	if r.Final() {
 		v.Heading = s.say("heading.final")
@@ -100,7 +103,10 @@ func newView(r *Report, s speaker) *view {
 		p := &r.Regions[i]
 		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), RegionName(p.Region), &p.Numbers, 0))
 	}
-	if r.Region%10000 != 0 { // a province's mail tells of its cities; its schools are in the workbook
+	if r.school {
+		v.Footer = v.Footer[1:]
+		v.Classes = classTable(s, a, r.Schools[0].Classes)
+	} else if r.Region%10000 != 0 { // a province's mail tells of its cities; its schools are in the workbook
 		for _, sc := range r.listed() {
 			v.Schools.Rows = append(v.Schools.Rows, rowOf(s, a.Roles, sc.School.String(), sc.Name, &sc.Numbers, sc.below(a)))
 		}
@@ -109,20 +115,22 @@ func newView(r *Report, s speaker) *view {
 	for _, n := range r.Notes {
 		v.Notes = append(v.Notes, s.say(string(n.Kind), n.Count))
 	}
+	v.Notes = append(v.Notes, r.Quality.say(s)...)
 	return v
 }
 
 func (v *view) sentences(r *Report, s speaker) {
 	t := &r.Total
+	name, _ := r.place()
 	headline := t.Required.Rate
 	if t.Required.Enrolled > 0 {
-		v.Sentence = s.say("sentence", RegionName(r.Region), number(t.Required.Enrolled), number(t.Required.Count), percent(t.Required.Rate))
+		v.Sentence = s.say("sentence", name, number(t.Required.Enrolled), number(t.Required.Count), percent(t.Required.Rate))
 		if t.Enrolled != t.Required.Enrolled {
 			v.More = s.say("sentence.all", number(t.Enrolled), number(t.Student.Total), percent(t.Rate))
 		}
 	} else {
 		headline = t.Rate
-		v.Sentence = s.say("sentence.free", RegionName(r.Region), number(t.Enrolled), number(t.Student.Total), percent(t.Rate))
+		v.Sentence = s.say("sentence.free", name, number(t.Enrolled), number(t.Student.Total), percent(t.Rate))
 	}
 	v.Rate = percent(headline)
 	if headline != nil {
@@ -149,6 +157,24 @@ func rowOf(s speaker, roles []canyu.Role, code, name string, n *Numbers, below i
 	return w
 }
 
+// classTable has the enrolment and the students of each class; what a required one
+// still lacks stands below it.
+func classTable(s speaker, a *canyu.Activity, classes []Class) table {
+	t := table{Head: []string{s.say("class"), s.say("class.enrolled"), s.say("class.count"), s.say("rate")}}
+	for _, c := range classes {
+		q := rate(c.Student, c.Enrolled)
+		w := row{Name: s.say("class.name", c.Grade, c.Class), Cells: []string{number(c.Enrolled), number(c.Student)}, Rate: percent(q), Done: q != nil && *q >= 1}
+		switch {
+		case !a.Required(c.Grade) && len(a.RequiredGrades) > 0:
+			w.details = []string{s.say("class.free")}
+		case c.Student < c.Enrolled:
+			w.Short, w.details = true, []string{s.say("class.short", number(c.Enrolled-c.Student))}
+		}
+		t.Rows = append(t.Rows, w)
+	}
+	return t
+}
+
 func (v *view) corrections(r *Report, s speaker) {
 	if r.Revision < 2 {
 		return
@@ -166,7 +192,8 @@ func (v *view) corrections(r *Report, s speaker) {
 func (r *Report) Subject(lang string) string {
 	s := language(lang, r.activity)
 	_, month, day := r.Day.Date()
-	title, place := r.activity.Title.In(s.tag()), RegionName(r.Region)
+	title := r.activity.Title.In(s.tag())
+	place, _ := r.place()
 	subject := s.say("subject", title, place, int(month), day)
 	if r.Final() {
 		subject = s.say("subject.final", title, place)
@@ -181,9 +208,12 @@ func (r *Report) Subject(lang string) string {
 }
 
 // FileName of the workbook in the mail.
-func (r *Report) FileName(lang string) string {
+func (r *Report) FileName(lang string) string { return r.fileName(lang) + ".xlsx" }
+
+func (r *Report) fileName(lang string) string {
 	s := language(lang, r.activity)
-	return fileSafe.Replace(s.say("attachment", RegionName(r.Region), r.Day, r.activity.Title.In(s.tag())))
+	place, _ := r.place()
+	return fileSafe.Replace(s.say("attachment", place, r.Day, r.activity.Title.In(s.tag())))
 }
 
 var fileSafe = strings.NewReplacer("/", "_", `\`, "_", ":", "_", "*", "_", "?", "_", `"`, "_", "<", "_", ">", "_", "|", "_", "\n", "_", "\r", "_")

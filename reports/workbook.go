@@ -19,7 +19,11 @@ func (r *Report) Workbook(w io.Writer, lang string) error {
 	f := excelize.NewFile().SetZipWriter(newOrderedZip)
 	defer f.Close()
 	b := &workbook{File: f, r: r, s: language(lang, r.activity)}
-	for _, step := range []func() error{b.begin, b.summary, b.schools, b.classes, b.days, b.messages} {
+	steps := []func() error{b.begin, b.summary, b.schools, b.classes, b.days, b.messages}
+	if r.school { // its classes are all there is, and a report has no days of one school
+		steps = []func() error{b.begin, b.summary, b.classes, b.messages}
+	}
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return fmt.Errorf("cannot make the workbook: %w", err)
 		}
@@ -48,7 +52,11 @@ func (b *workbook) begin() error {
 	if err := b.SetSheetName("Sheet1", b.s.say("summary")); err != nil {
 		return err
 	}
-	for _, sheet := range []string{"schools", "classes", "days", "messages"} {
+	sheets := []string{"schools", "classes", "days", "messages"}
+	if b.r.school {
+		sheets = []string{"classes", "messages"}
+	}
+	for _, sheet := range sheets {
 		if _, err := b.NewSheet(b.s.say(sheet)); err != nil {
 			return err
 		}
@@ -121,9 +129,14 @@ func (b *workbook) summary() error {
 		working = s.say(map[bool]string{true: "yes", false: "no"}[*r.WorkingDay])
 	}
 	t := &r.Total
+	name, code := r.place()
+	about := "region"
+	if r.school {
+		about = "school"
+	}
 	rows := [][]any{
 		{s.say("activity"), r.activity.Title.In(s.tag()) + " (" + r.Activity + ")"},
-		{s.say("region"), RegionName(r.Region) + " " + r.Region.String()},
+		{s.say(about), name + " " + code},
 		{s.say("day"), r.Day, s.say("working"), working},
 		{s.say("as_of", s.moment(r.AsOf)), s.say("zone", s.zone(r.AsOf)), s.say("revision", r.Revision)},
 		{},
@@ -149,6 +162,11 @@ func (b *workbook) summary() error {
 			rows = append(rows, append([]any{RegionName(p.Region), p.Region.String()}, b.numbers(&p.Numbers)...))
 		}
 		rows = append(rows, nil)
+	}
+	if r.Quality != nil {
+		rows = append(rows, []any{s.say("notes"), s.say("today"), s.say("total")})
+		heads[len(rows)] = true
+		rows = append(append(rows, r.Quality.rows(s)...), nil)
 	}
 	v := newView(r, s)
 	for _, note := range append(append([]string{v.Sample, v.Late, v.Correct}, v.Changes...), v.Notes...) {
@@ -209,11 +227,13 @@ func (b *workbook) numbers(n *Numbers) []any {
 
 func (b *workbook) schools() error {
 	heads := append([]string{b.s.say("region"), b.s.say("code"), b.s.say("school")}, b.heads()...)
+	heads = append(heads, b.s.say("odd_hours.heads"), b.s.say("refused.heads"))
+	odd, refused := b.r.Quality.bySchool()
 	widths := []float64{14, 13, 30}
 	return b.stream("schools", heads, widths, func(row func(...any) error) error {
 		for _, s := range b.r.listed() {
 			lead := []any{RegionName(b.region(s)), s.School.String(), s.Name}
-			if err := row(append(lead, b.numbers(&s.Numbers)...)...); err != nil {
+			if err := row(append(append(lead, b.numbers(&s.Numbers)...), odd[s.School], refused[s.School])...); err != nil {
 				return err
 			}
 		}

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/mail"
+	"slices"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -36,6 +36,7 @@ type reportSettings struct {
 	Corrections string              `yaml:"corrections"` // manual | auto
 	Ranking     bool                `yaml:"ranking"`
 	Recipients  map[string][]string `yaml:"recipients"`
+	Schools     map[string][]string `yaml:"schools"` // by code: letters of their own
 }
 
 // activity is the entry with its defaults, and every mistake in it. It is never nil.
@@ -114,6 +115,7 @@ func (e *activitySettings) report(a *canyu.Activity, or func(s, fallback string)
 		Correct:    e.Report.Corrections == "auto",
 		Ranking:    e.Report.Ranking,
 		Recipients: make(map[canyu.Region][]string),
+		Schools:    make(map[canyu.SchoolCode][]string),
 	}
 	if c := or(e.Report.Corrections, "manual"); c != "manual" && c != "auto" {
 		wrong("report.corrections %q: want manual or auto", c)
@@ -137,16 +139,33 @@ func (e *activitySettings) report(a *canyu.Activity, or func(s, fallback string)
 		if err != nil {
 			wrong("report.recipients: %w", err)
 		}
-		for _, address := range addresses {
-			parsed, err := mail.ParseAddress(address)
-			if err == nil && parsed.Address != address {
-				err = errors.New("only the address")
-			}
-			if err != nil {
-				wrong("report.recipients.%s: %q: want an address such as education@example.org", code, address)
-				continue
-			}
-			a.Report.Recipients[region] = append(a.Report.Recipients[region], address)
+		a.Report.Recipients[region] = append(a.Report.Recipients[region], addressesOf("report.recipients."+code, addresses, wrong)...)
+	}
+	for text, addresses := range e.Report.Schools {
+		code, err := canyu.ParseSchoolCode(text)
+		if err != nil {
+			wrong("report.schools: %w", err)
+		}
+		a.Report.Schools[code] = append(a.Report.Schools[code], addressesOf("report.schools."+text, addresses, wrong)...)
+	}
+	if len(a.Report.Schools) > 0 && len(a.Report.Recipients) == 0 {
+		wrong("report.schools: a school's letter is part of its region's report, but report.recipients names no region")
+	}
+}
+
+// addressesOf are those of a list that are addresses, once each.
+func addressesOf(field string, list []string, wrong func(string, ...any)) []string {
+	var addresses []string
+	for _, address := range list {
+		parsed, err := mail.ParseAddress(address)
+		switch {
+		case err != nil || parsed.Address != address:
+			wrong("%s: %q: want an address such as education@example.org", field, address)
+		case slices.Contains(addresses, address):
+			wrong("%s: %q is listed twice", field, address)
+		default:
+			addresses = append(addresses, address)
 		}
 	}
+	return addresses
 }

@@ -54,8 +54,9 @@ func (w *which) resolve(s *settings) (*canyu.Activity, []canyu.Region, canyu.Day
 type reportRender struct {
 	Flags
 	which
-	Out  string `help:"Folder to write to." default:"." placeholder:"DIR"`
-	Lang string `help:"zh-Hans, zh-Hant or en. (default: the activity's own)"`
+	School string `help:"Only this school's part: the ten digits of its code."`
+	Out    string `help:"Folder to write to." default:"." placeholder:"DIR"`
+	Lang   string `help:"zh-Hans, zh-Hant or en. (default: the activity's own)"`
 }
 
 // Run renders the newest frozen revision, or the numbers as they are.
@@ -82,6 +83,15 @@ func (c *reportRender) Run(ctx context.Context, out stdout, errOut stderr) error
 	r, err := reports.Build(ctx, e.archive, a, calendar, regions[0], day, time.Now())
 	if err != nil {
 		return err
+	}
+	if c.School != "" {
+		code, err := canyu.ParseSchoolCode(c.School)
+		if err != nil {
+			return err
+		}
+		if r = r.Of(code); r == nil {
+			return fmt.Errorf("--school: the report of %s has no school %s", regions[0], code)
+		}
 	}
 	if err := r.Write(ctx, c.Out, c.Lang); err != nil {
 		return err
@@ -138,13 +148,21 @@ func (c *reportSend) Run(ctx context.Context, out stdout, errOut stderr) error {
 	return errors.Join(errs...)
 }
 
-// sender delivers by the mail server or the outbox that the settings name.
-func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error) {
+// silent is a sender without a mailer: it knows what was sent.
+func (s *settings) silent(e *engines, log *slog.Logger) (*reports.Sender, error) {
 	calendar, err := reports.LoadCalendar(s.Calendar)
 	if err != nil {
 		return nil, err
 	}
-	sender := &reports.Sender{Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Holder: holder, Log: log}
+	return &reports.Sender{Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Holder: holder, Log: log}, nil
+}
+
+// sender delivers by the mail server or the outbox that the settings name.
+func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error) {
+	sender, err := s.silent(e, log)
+	if err != nil {
+		return nil, err
+	}
 	url, from := s.SMTP.URL, s.SMTP.From
 	if s.Outbox != "" {
 		url = "outbox:" + s.Outbox
@@ -171,6 +189,23 @@ func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error)
 	return sender, err
 }
 
+// onReports opens what a command about one activity's reports works with.
+func (f *Flags) onReports(ctx context.Context, activity string, log *slog.Logger,
+	by func(*settings, *engines, *slog.Logger) (*reports.Sender, error)) (a *canyu.Activity, sender *reports.Sender, done func() error, err error) {
+	s, e, err := f.open(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if a, err = s.activity(activity); err == nil {
+		sender, err = by(s, e, log)
+	}
+	if err != nil {
+		e.close()
+		return nil, nil, nil, err
+	}
+	return a, sender, e.close, nil
+}
+
 type reportStatus struct {
 	Flags
 	Activity string `help:"Id of the activity. (default: the only one)"`
@@ -178,20 +213,11 @@ type reportStatus struct {
 
 // Run prints every report that was planned by now, and its deliveries.
 func (c *reportStatus) Run(ctx context.Context, out stdout) error {
-	s, e, err := c.open(ctx)
+	a, sender, done, err := c.onReports(ctx, c.Activity, slog.Default(), (*settings).silent)
 	if err != nil {
 		return err
 	}
-	defer e.close()
-	a, err := s.activity(c.Activity)
-	if err != nil {
-		return err
-	}
-	calendar, err := reports.LoadCalendar(s.Calendar)
-	if err != nil {
-		return err
-	}
-	sender := &reports.Sender{Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Calendar: calendar}
+	defer done()
 	lines, err := sender.Status(ctx, a)
 	if err != nil {
 		return err
@@ -199,10 +225,14 @@ func (c *reportStatus) Run(ctx context.Context, out stdout) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "DAY\tREGION\tDUE\tREVISION\tSTANDING")
 	for _, l := range lines {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", l.Day, l.Region, l.Due.In(a.Zone).Format(time.DateTime), l.Revision, l.Standing)
+		about := l.Region.String()
+		if l.School != 0 {
+			about = l.School.String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", l.Day, about, l.Due.In(a.Zone).Format(time.DateTime), l.Revision, l.Standing)
 	}
 	w.Flush()
-	deliveries, err := e.archive.Deliveries(ctx, a.ID, 0)
+	deliveries, err := sender.Archive.Deliveries(ctx, a.ID, 0)
 	if err != nil {
 		return err
 	}
@@ -222,20 +252,12 @@ type reportTest struct {
 
 // Run sends a sample, which is recorded nowhere.
 func (c *reportTest) Run(ctx context.Context, out stdout, errOut stderr) error {
-	s, e, err := c.open(ctx)
+	a, sender, done, err := c.onReports(ctx, c.Activity, slog.New(slog.NewTextHandler(errOut, nil)), (*settings).sender)
 	if err != nil {
 		return err
 	}
-	defer e.close()
-	a, err := s.activity(c.Activity)
-	if err != nil {
-		return err
-	}
+	defer done()
 	region, err := canyu.ParseRegion(c.Region)
-	if err != nil {
-		return err
-	}
-	sender, err := s.sender(e, slog.New(slog.NewTextHandler(errOut, nil)))
 	if err != nil {
 		return err
 	}
@@ -249,9 +271,13 @@ func (c *reportTest) Run(ctx context.Context, out stdout, errOut stderr) error {
 
 func printDeliveries(out stdout, ds []canyu.Delivery, a *canyu.Activity) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DAY\tREGION\tREVISION\tRECIPIENT\tSTATE\tATTEMPTS\tAT\tANSWER")
+	fmt.Fprintln(w, "DAY\tABOUT\tREVISION\tRECIPIENT\tSTATE\tATTEMPTS\tAT\tANSWER")
 	for _, d := range ds {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s\t%s\n", d.Day, d.Region, d.Revision, d.Recipient, d.State, d.Attempts,
+		about := d.Region.String()
+		if d.School != 0 {
+			about = d.School.String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%d\t%s\t%s\n", d.Day, about, d.Revision, d.Recipient, d.State, d.Attempts,
 			d.At.In(a.Zone).Format(time.DateTime), d.Answer)
 	}
 	w.Flush()

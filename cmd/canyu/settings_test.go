@@ -33,9 +33,9 @@ activities:
     roles: [student, pupil]
     identify: face
     names: keep
-    report: {at: "25:00", days: sundays, corrections: never, ranking: worst, recipients: {341802: [nobody], 99: [a@example.org]}}
+    report: {at: "25:00", days: sundays, corrections: never, ranking: worst, recipients: {341802: [nobody, b@example.org, b@example.org], 99: [a@example.org]}, schools: {34180200: [a@example.org], 3418020001: [nobody either]}}
   - {id: a, first_day: 2017-04-01, last_day: 2017-04-07, report: {days: [2017-04-05, 2017-04-05, sundays, 2017-06-01]}}
-  - {id: b, first_day: 2017-04-01, last_day: 2017-04-07, report: {days: []}}
+  - {id: b, first_day: 2017-04-01, last_day: 2017-04-07, report: {days: [], schools: {3418020001: [a@example.org]}}}
 `
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,8 @@ activities:
 		"listen", "data: missing", "redis and clickhouse", "redis:", `run: "dance"`, "colour: unknown key", "smtp.port: unknown key", "smtp.from: missing",
 		"activities[0].id", `title: language "fr"`, "timezone", "last_day", `steps: "bow" is listed twice`, "required_grades: 13",
 		"required_grades[2]: want a whole number", `role "pupil"`, `identify "face"`, `names "keep"`, "report.at", `report.days "sundays"`,
-		`report.corrections "never"`, "report.ranking: want true or false", `"nobody"`, `region "99"`,
+		`report.corrections "never"`, "report.ranking: want true or false", `"nobody"`, `region "99"`, `report.recipients.341802: "b@example.org" is listed twice`,
+		`report.schools: school "34180200"`, `report.schools.3418020001: "nobody either"`, "activities[2].report.schools: a school's letter",
 		"activities[1].report.days: 2017-04-05 is listed twice", `activities[1].report.days: day "sundays"`, "activities[1].report.days: 2017-06-01",
 		"activities[2].report.days: a list of days wants at least one",
 	} {
@@ -148,11 +149,29 @@ func TestCommandLine(t *testing.T) {
 // The sample that operators copy is loadable.
 func TestSampleConfiguration(t *testing.T) {
 	t.Parallel()
-	out := new(syncBuffer)
-	if err := run(t.Context(), []string{"check", "--config", "../../deploy/canyu.yaml"}, out, out); err != nil {
+	check := func(path, want string) {
+		t.Helper()
+		out := new(syncBuffer)
+		if err := run(t.Context(), []string{"check", "--config", path}, out, out); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), "the configuration is fine") || !strings.Contains(out.String(), want) {
+			t.Fatal(out.String())
+		}
+	}
+	check("../../deploy/canyu.yaml", "to 1 regions and 0 schools")
+	text, err := os.ReadFile("../../deploy/canyu.yaml")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "the configuration is fine") {
-		t.Fatal(out.String())
+	_, mark, found := strings.Cut(string(text), "      # schools:\n")
+	if !found {
+		t.Fatal("the sample says nothing of schools")
 	}
+	path := filepath.Join(t.TempDir(), "canyu.yaml")
+	with := strings.TrimSuffix(string(text), "      # schools:\n"+mark) + strings.ReplaceAll("      # schools:\n"+mark, "      # ", "      ")
+	if err := os.WriteFile(path, []byte(with), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check(path, "to 1 regions and 1 schools")
 }
