@@ -70,6 +70,9 @@ type committer struct {
 	spooling   bool // batches go to the spool
 	recovering bool // what was recorded last is among them
 	doubtful   bool // the ledger was away, and has not taken a batch since
+	owing      bool // what was recorded last is to go into the spool, and did not yet
+	blunt      bool // it was said that the tail cannot be written
+	settled    time.Time
 }
 
 // batch is what those who wait for it hold.
@@ -242,6 +245,6 @@ func (c *committer) recordedNow(b *batch) {
 		c.recorded = max(c.recorded, b.Sequence)
 	}
 	if c.spool != nil {
-		c.recent.add(b.Participations)
+		c.remember(&b.Batch)
 	}
 }

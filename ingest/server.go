@@ -58,27 +58,6 @@ type activity struct {
 	refusals *refusals
 }
 
-// attachment is whether an activity's ledger and archive were found to belong
-// together, and with which epoch.
-type attachment struct {
-	epoch    string
-	err      error // why nothing is counted
-	attached bool  // it was, at least once
-}
-
-func (a *activity) epochNow() string { return a.state.Load().epoch }
-
-// refused is why nothing may be recorded. A ledger that is away or lost its data
-// does not stand in the way of the spool; one that was begun with another key, or
-// has not been looked at yet, does.
-func (a *activity) refused() error {
-	s := a.state.Load()
-	if s.err == nil || s.attached && !errors.Is(s.err, canyu.ErrKey) || errors.Is(s.err, canyu.ErrLost) {
-		return nil
-	}
-	return s.err
-}
-
 // NewServer does not touch ledger or archive: Run does.
 func NewServer(c Config) *Server {
 	if c.Now == nil {
@@ -126,6 +105,12 @@ func (quiet) Printf(string, ...any) {}
 
 // Run serves ln until ctx ends, then finishes the requests that are in flight.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
+	for _, a := range s.activities {
+		if err := a.committer.reopen(); err != nil {
+			return fmt.Errorf("activity %s: %w", a.ID, err)
+		}
+		defer a.committer.close()
+	}
 	// Those that requests wait for end after the last request.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
@@ -156,69 +141,6 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		return fmt.Errorf("cannot finish every request: %w", err)
 	}
 	return nil
-}
-
-// How often what may change while the server runs is looked at.
-const (
-	attachEvery = time.Second
-	rosterEvery = 10 * time.Second
-)
-
-// keepAttached attaches an activity, and again after its ledger was lost, until it
-// has been restored.
-func (s *Server) keepAttached(ctx context.Context, a *activity) {
-	for {
-		was := a.state.Load()
-		if was.err == nil && s.lost(ctx, a) {
-			a.committer.lost()
-			was = &attachment{epoch: "", err: canyu.ErrLost, attached: true}
-			a.state.Store(was)
-		}
-		if was.err != nil {
-			epoch, err := canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, a.fingerprint())
-			if err != nil && was.err.Error() != err.Error() {
-				s.Log.Error("counting is stopped", "activity", a.ID, "error", err)
-			}
-			if err == nil {
-				s.Log.Info("counting", "activity", a.ID)
-			}
-			a.state.Store(&attachment{epoch: epoch, err: err, attached: was.attached || err == nil})
-		}
-		if !pause(ctx, attachEvery) {
-			return
-		}
-	}
-}
-
-// lost reports whether the ledger's mark is no longer the one that was attached.
-// A ledger that is away is not lost.
-func (s *Server) lost(ctx context.Context, a *activity) bool {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
-	defer cancel()
-	mark, err := s.Ledger.Epoch(ctx, a.ID)
-	return err == nil && mark != a.epochNow()
-}
-
-// keepRoster follows the archive's roster, so that an import needs no restart.
-func (s *Server) keepRoster(ctx context.Context) {
-	for {
-		wait := rosterEvery
-		if err := s.readRoster(ctx); err != nil {
-			s.Log.Error("cannot read the roster", "error", err)
-			wait = attachEvery
-		}
-		if !pause(ctx, wait) {
-			return
-		}
-	}
-}
-
-func (s *Server) readRoster(ctx context.Context) error {
-	r, err := s.Archive.Roster(ctx)
-	if err == nil {
-		s.classes.Store(r)
-	}
-	return err
 }
 
 // pause waits, and is false when ctx has ended.
@@ -380,6 +302,9 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx) {
 	}
 	ctx.SetBodyString("ready\n")
 	for _, ca := range s.Activities {
+		if err := s.activities[ca.ID].state.Load().err; err != nil {
+			fmt.Fprintf(ctx, "%s\n", err)
+		}
 		if n := s.activities[ca.ID].spooled(); n > 0 {
 			fmt.Fprintf(ctx, "activity %s: %d participations wait in the spool\n", ca.ID, n)
 		}

@@ -7,37 +7,7 @@ import (
 	"time"
 
 	"github.com/canyu/canyu"
-	"github.com/canyu/canyu/ingest/ledgerlog"
 )
-
-// recentBytes is how much of what was recorded last is remembered (see recent):
-// about a million participations.
-const recentBytes = 64 << 20
-
-// recent is what was recorded last, in the form of the log. It is no promise: the
-// ledger has it, durably. But a ledger that loses its data loses with it what the
-// archive has not read yet, and as long as this process lives it can give that back.
-type recent struct {
-	batches []recentBatch
-	bytes   int
-}
-
-type recentBatch struct {
-	size    int
-	payload []byte
-}
-
-func (r *recent) add(ps []canyu.Participation) {
-	payload := ledgerlog.Append(make([]byte, 0, 96*len(ps)), ps)
-	r.batches = append(r.batches, recentBatch{len(ps), payload})
-	r.bytes += len(payload)
-	drop := 0
-	for ; r.bytes > recentBytes; drop++ {
-		r.bytes -= len(r.batches[drop].payload)
-		r.batches[drop] = recentBatch{} // the array may live on for a while
-	}
-	r.batches = r.batches[drop:]
-}
 
 // keep puts a batch into the spool. Those who wait for it are told "accepted", or to
 // try again where the spool is full or its disk is.
@@ -72,32 +42,16 @@ func (c *committer) lost() {
 	}
 }
 
-// giveBack puts what was recorded last into the spool again, under a new writer: to
-// those that the archive has, or the ledger after all, it changes nothing. The
-// caller holds writing.
-func (c *committer) giveBack() {
-	again := c.recent
-	c.recent = recent{}
-	c.recovering = true
-	c.writer, c.sequence, c.recorded = newWriter(), 0, 0
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	n := 0
-	for _, b := range again.batches {
-		c.sequence++
-		if err := c.spool.AppendPayload(ctx, c.activity, c.writer, c.sequence, b.size, b.payload); err != nil {
-			c.log.Error("cannot keep what the ledger may have lost", "activity", c.activity, "error", err)
-			return
-		}
-		n += b.size
-	}
-	if n > 0 {
-		c.log.Warn("what was recorded last waits in the spool to be recorded again", "activity", c.activity, "participations", n)
-	}
-}
-
-// drainEvery is how often an away ledger is tried.
-const drainEvery = 500 * time.Millisecond
+const (
+	// drainEvery is how often an away ledger is tried.
+	drainEvery = 500 * time.Millisecond
+	// drainAtOnce is how many participations of the spool are recorded as one batch:
+	// some ten milliseconds of Redis, in which it serves nobody else.
+	drainAtOnce = 4096
+	// settling is how long after a loss live counts wait for other nodes to give
+	// back as well what the ledger had acknowledged to them.
+	settling = 5 * time.Second
+)
 
 // drain carries the spool into the ledger, in order, whenever the ledger takes it.
 func (c *committer) drain(ctx context.Context) {
@@ -113,8 +67,13 @@ func (c *committer) drain(ctx context.Context) {
 
 // drainOnce returns nil when the spool is empty and batches go to the ledger again.
 func (c *committer) drainOnce(ctx context.Context) error {
+	c.writing.Lock()
+	if c.owing {
+		c.giveBack()
+	}
+	c.writing.Unlock()
 	for ctx.Err() == nil {
-		e, err := c.spool.First(ctx, c.activity)
+		e, err := c.spool.Next(ctx, c.activity, drainAtOnce)
 		if err != nil {
 			return err
 		}
@@ -143,7 +102,7 @@ func (c *committer) drainOnce(ctx context.Context) error {
 			return err // recorded twice at the worst, which counts once
 		}
 		c.writing.Lock()
-		c.recent.add(e.Batch.Participations)
+		c.remember(&e.Batch)
 		c.doubtful = false
 		c.writing.Unlock()
 	}
@@ -167,11 +126,14 @@ func (c *committer) recordedBy(writer string) uint64 {
 func (c *committer) stopSpooling() bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.spool.Waiting(c.activity) > 0 {
+	if c.spool.Waiting(c.activity) > 0 || c.owing {
 		return false
 	}
-	if c.spooling {
+	if c.spooling && c.epoch() != "" {
 		c.log.Info("the spool is empty: batches go to the ledger again", "activity", c.activity)
+		if c.recovering {
+			c.settled = time.Now().Add(settling)
+		}
 		c.spooling, c.recovering, c.doubtful = false, false, false
 		c.writer, c.sequence, c.recorded = newWriter(), 0, 0
 	}
@@ -183,7 +145,7 @@ func (c *committer) stopSpooling() bool {
 func (c *committer) isRecovering() bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	return c.recovering || c.doubtful
+	return c.recovering || c.doubtful || time.Now().Before(c.settled)
 }
 
 // spooled is how many participations wait in the spool.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest/embeddedledger"
@@ -46,6 +48,34 @@ func (s *settings) engines(ctx context.Context) (*engines, error) {
 		return nil, err
 	}
 	return &engines{ledger: ledger, archive: archive, beside: !ledger.Held()}, nil
+}
+
+// late are the engines for a server: Redis and ClickHouse may come after it, but a
+// Redis that would lose what it acknowledged is an error at once.
+func (s *settings) late(ctx context.Context, log *slog.Logger) (*engines, error) {
+	if s.Redis == "" {
+		return s.engines(ctx)
+	}
+	ledger, err := redisledger.Later(s.Redis)
+	if err != nil {
+		return nil, redacted(s.Redis, err)
+	}
+	look, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	err = ledger.Check(look)
+	if errors.Is(err, redisledger.ErrAway) {
+		log.Error("starting without the ledger", "error", redacted(s.Redis, err))
+		err = nil
+	}
+	var archive canyu.Archive
+	if err == nil {
+		archive, err = clickhousearchive.Later(s.Clickhouse)
+	}
+	if err != nil {
+		ledger.Close()
+		return nil, redacted(s.Clickhouse, redacted(s.Redis, err))
+	}
+	return &engines{ledger: ledger, archive: archive}, nil
 }
 
 func (e *engines) close() error { return errors.Join(e.ledger.Close(), e.archive.Close()) }

@@ -190,6 +190,20 @@ type server struct {
 // serve starts canyu serve as a process of its own and waits until it is ready.
 func (s *site) serve(args ...string) *server {
 	s.t.Helper()
+	v := s.start(args...)
+	v.eventually("readyz", func() error {
+		status, body, err := v.get("/readyz")
+		if err == nil && status != 200 {
+			err = fmt.Errorf("readyz %d: %s", status, body)
+		}
+		return err
+	})
+	return v
+}
+
+// start waits only until it listens.
+func (s *site) start(args ...string) *server {
+	s.t.Helper()
 	v := &server{t: s.t, done: make(chan error, 1), out: new(syncBuffer), log: new(syncBuffer)}
 	v.cmd = exec.Command(os.Args[0], append([]string{"serve", "--config", s.config, "--listen", "127.0.0.1:0"}, args...)...)
 	v.cmd.Env = append(os.Environ(), "CANYU_TEST_IS_CANYU=1")
@@ -205,11 +219,7 @@ func (s *site) serve(args ...string) *server {
 			return fmt.Errorf("no address yet:\n%s", v.log.String())
 		}
 		v.url = url
-		status, body, err := v.get("/readyz")
-		if err == nil && status != 200 {
-			err = fmt.Errorf("readyz %d: %s", status, body)
-		}
-		return err
+		return nil
 	})
 	return v
 }

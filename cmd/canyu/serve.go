@@ -27,7 +27,15 @@ type serveCommand struct{ Flags }
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, out stdout, errOut stderr) error {
-	s, e, err := c.open(ctx)
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	if err := s.needActivities(); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(errOut, nil))
+	e, err := s.late(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -35,7 +43,7 @@ func (c *serveCommand) Run(ctx context.Context, out stdout, errOut stderr) error
 	if e.beside {
 		return canyu.ErrHeld
 	}
-	return serve(ctx, s, e, slog.New(slog.NewTextHandler(errOut, nil)), func(url string) {
+	return serve(ctx, s, e, log, func(url string) {
 		fmt.Fprintf(out, "canyu serves %s\n", url)
 	})
 }

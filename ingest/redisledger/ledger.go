@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -46,16 +47,35 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1`)
 	release = redis.NewScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 0`)
 )
 
+// ErrAway: the server does not answer, or is not ready to.
+var ErrAway = errors.New("cannot reach redis")
+
 // Ledger is a canyu.Ledger in Redis.
 type Ledger struct {
-	rdb redis.UniversalClient
+	rdb     redis.UniversalClient
+	checked atomic.Bool
 
 	mu       sync.Mutex
 	writings map[string]*writing // by activity
 }
 
 // Open connects to url: redis://[user:password@]host:port/db, or rediss for TLS.
+// A server that would lose what it acknowledged is refused.
 func Open(ctx context.Context, url string) (*Ledger, error) {
+	l, err := Later(url)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Check(ctx); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Later is Open for a process that may start before the server: it is checked before
+// the first Begin, and so before anything is counted.
+func Later(url string) (*Ledger, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
@@ -65,31 +85,36 @@ func Open(ctx context.Context, url string) (*Ledger, error) {
 	o.MaxRetries = -1
 	o.ReadTimeout = 3 * time.Second
 	o.ContextTimeoutEnabled = true
-	l := &Ledger{rdb: redis.NewClient(o), writings: make(map[string]*writing)}
-	if err := l.check(ctx); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
+	return &Ledger{rdb: redis.NewClient(o), writings: make(map[string]*writing)}, nil
 }
 
-// check refuses a server that would lose what it acknowledged (promise 1).
-func (l *Ledger) check(ctx context.Context) error {
-	if err := l.rdb.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("cannot reach redis: %w", err)
+// Check refuses a server that would lose what it acknowledged (promise 1). ErrAway
+// where it cannot be asked.
+func (l *Ledger) Check(ctx context.Context) error {
+	if l.checked.Load() {
+		return nil
+	}
+	if err := l.rdb.Ping(ctx).Err(); redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") {
+		return fmt.Errorf("redis: %w", err)
+	} else if err != nil {
+		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	want := map[string]string{"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 	var errs []error
 	for name, value := range want {
 		got, err := l.rdb.ConfigGet(ctx, name).Result()
+		var hidden redis.Error
+		if errors.As(err, &hidden) {
+			break // managed servers hide CONFIG: then it is the operator's word
+		}
 		if err != nil {
-			// Managed servers hide CONFIG: then it is the operator's word.
-			return nil
+			return fmt.Errorf("%w: %w", ErrAway, err)
 		}
 		if got[name] != value {
 			errs = append(errs, fmt.Errorf("redis: %s is %q: want %q, or what was acknowledged can be lost", name, got[name], value))
 		}
 	}
+	l.checked.Store(errs == nil)
 	return errors.Join(errs...)
 }
 
@@ -122,6 +147,9 @@ func (l *Ledger) Epoch(ctx context.Context, activity string) (string, error) {
 
 // Begin implements canyu.Ledger.
 func (l *Ledger) Begin(ctx context.Context, activity, epoch, fingerprint string) (string, error) {
+	if err := l.Check(ctx); err != nil {
+		return "", err
+	}
 	return l.mark(ctx, activity, epoch, rand.Text(), fingerprint)
 }
 

@@ -34,11 +34,13 @@ const schema = `create table if not exists batches (
   size     integer not null, -- participations
   payload  blob    not null  -- see package ledgerlog
 ) strict;
-create index if not exists batches_activity on batches (activity, position);`
+create index if not exists batches_activity on batches (activity, position);
+create table if not exists memory (key text primary key, value blob not null) strict;`
 
 // Spool is safe for many goroutines.
 type Spool struct {
 	db    *sql.DB
+	dir   string
 	lock  *os.File
 	limit int64
 
@@ -47,10 +49,20 @@ type Spool struct {
 	waiting map[string]int // participations, by activity
 }
 
-// Entry is a batch that waits.
+// Entry is what waits, to be recorded as one batch.
 type Entry struct {
-	Position int64
+	Position int64       // of the last that is in it
 	Batch    canyu.Batch // without Epoch and After: they are the ledger's of today
+
+	bytes int64
+}
+
+// Kept is a batch in the form in which it is kept.
+type Kept struct {
+	Writer   string
+	Sequence uint64
+	Size     int    // participations
+	Payload  []byte // see package ledgerlog
 }
 
 // Open opens the spool in dir, or makes it, for one process at a time. limit is how
@@ -59,7 +71,7 @@ func Open(ctx context.Context, dir string, limit int64) (_ *Spool, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the spool: %w", err)
 	}
-	s := &Spool{limit: limit, waiting: make(map[string]int)}
+	s := &Spool{dir: dir, limit: limit, waiting: make(map[string]int)}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -100,70 +112,108 @@ func Open(ctx context.Context, dir string, limit int64) (_ *Spool, err error) {
 // Append keeps a batch. It is durable when Append returns nil, and not there when it
 // does not: ErrFull, or the disk's error.
 func (s *Spool) Append(ctx context.Context, b *canyu.Batch) error {
-	return s.AppendPayload(ctx, b.Activity, b.Writer, b.Sequence, len(b.Participations), ledgerlog.Append(nil, b.Participations))
+	return s.AppendAll(ctx, b.Activity, []Kept{{b.Writer, b.Sequence, len(b.Participations), ledgerlog.Append(nil, b.Participations)}})
 }
 
-// AppendPayload is Append for a batch whose payload has been made before.
-func (s *Spool) AppendPayload(ctx context.Context, activity, writer string, sequence uint64, size int, payload []byte) error {
-	n := int64(len(payload))
+// AppendAll keeps batches of one activity, in order: all or none.
+func (s *Spool) AppendAll(ctx context.Context, activity string, batches []Kept) error {
+	var bytes int64
+	size := 0
+	for _, b := range batches {
+		bytes += int64(len(b.Payload))
+		size += b.Size
+	}
 	s.mu.Lock()
-	full := s.bytes+n > s.limit
+	full := s.bytes+bytes > s.limit
 	if !full {
-		s.bytes += n
+		s.bytes += bytes
 	}
 	s.mu.Unlock()
 	if full {
 		return ErrFull
 	}
-	_, err := s.db.ExecContext(ctx, "insert into batches (activity, writer, sequence, size, payload) values (?, ?, ?, ?, ?)",
-		activity, writer, int64(sequence), size, payload)
+	err := s.insert(ctx, activity, batches)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.bytes -= n
+		s.bytes -= bytes
 		return fmt.Errorf("cannot write to the spool: %w", err)
 	}
 	s.waiting[activity] += size
 	return nil
 }
 
-// First is the oldest batch of an activity, or nil.
-func (s *Spool) First(ctx context.Context, activity string) (*Entry, error) {
-	var e Entry
-	var sequence int64
-	var size int
-	var payload []byte
-	err := s.db.QueryRowContext(ctx, "select position, writer, sequence, size, payload from batches where activity = ? order by position limit 1", activity).
-		Scan(&e.Position, &e.Batch.Writer, &sequence, &size, &payload)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+func (s *Spool) insert(ctx context.Context, activity string, batches []Kept) error {
+	const statement = "insert into batches (activity, writer, sequence, size, payload) values (?, ?, ?, ?, ?)"
+	if len(batches) == 1 { // is a transaction by itself
+		b := batches[0]
+		_, err := s.db.ExecContext(ctx, statement, activity, b.Writer, int64(b.Sequence), b.Size, b.Payload)
+		return err
 	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	for _, b := range batches {
+		if _, err := tx.ExecContext(ctx, statement, activity, b.Writer, int64(b.Sequence), b.Size, b.Payload); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// Next is what comes first of an activity: its oldest batch, joined with those behind
+// it while they are the same writer's and no more than most participations. They are
+// one batch then, under the newest sequence: a writer that gives a batch up may go on
+// with a higher number, and whoever of it was recorded before counts once. nil where
+// nothing waits.
+func (s *Spool) Next(ctx context.Context, activity string, most int) (*Entry, error) {
+	rows, err := s.db.QueryContext(ctx, "select position, writer, sequence, size, payload from batches where activity = ? order by position", activity)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the spool: %w", err)
 	}
-	rs, err := ledgerlog.Parse(payload, 0, strings.Repeat("0", size), func(n uint64) uint64 { return n })
-	if err != nil {
-		return nil, fmt.Errorf("cannot read batch %d of the spool: %w", e.Position, err)
+	defer rows.Close()
+	var e *Entry
+	for rows.Next() {
+		var position, sequence int64
+		var size int
+		var writer string
+		var payload sql.RawBytes
+		if err := rows.Scan(&position, &writer, &sequence, &size, &payload); err != nil {
+			return nil, fmt.Errorf("cannot read the spool: %w", err)
+		}
+		if e == nil {
+			e = &Entry{Batch: canyu.Batch{Activity: activity, Writer: writer}}
+		} else if writer != e.Batch.Writer || uint64(sequence) <= e.Batch.Sequence || len(e.Batch.Participations)+size > most {
+			break
+		}
+		rs, err := ledgerlog.Parse(payload, 0, strings.Repeat("0", size), func(n uint64) uint64 { return n })
+		if err != nil {
+			return nil, fmt.Errorf("cannot read batch %d of the spool: %w", position, err)
+		}
+		for i := range rs {
+			e.Batch.Participations = append(e.Batch.Participations, rs[i].Participation)
+		}
+		e.Position, e.Batch.Sequence = position, uint64(sequence)
+		e.bytes += int64(len(payload))
 	}
-	e.Batch.Activity, e.Batch.Sequence = activity, uint64(sequence)
-	for i := range rs {
-		e.Batch.Participations = append(e.Batch.Participations, rs[i].Participation)
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read the spool: %w", err)
 	}
-	return &e, nil
+	return e, nil
 }
 
-// Remove forgets a batch that the ledger has.
+// Remove forgets what Next gave: the ledger has it.
 func (s *Spool) Remove(ctx context.Context, e *Entry) error {
-	var bytes int64
-	var size int
-	err := s.db.QueryRowContext(ctx, "delete from batches where position = ? returning size, length(payload)", e.Position).Scan(&size, &bytes)
+	_, err := s.db.ExecContext(ctx, "delete from batches where activity = ? and position <= ?", e.Batch.Activity, e.Position)
 	if err != nil {
 		return fmt.Errorf("cannot clear the spool: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bytes -= bytes
-	s.waiting[e.Batch.Activity] -= size
+	s.bytes -= e.bytes
+	s.waiting[e.Batch.Activity] -= len(e.Batch.Participations)
 	return nil
 }
 

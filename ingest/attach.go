@@ -1,0 +1,228 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/canyu/canyu"
+)
+
+// attachment is whether an activity's ledger and archive were found to belong
+// together, and with which epoch.
+type attachment struct {
+	epoch    string // to record with; "" while nothing may be recorded
+	err      error  // why ledger and archive are not known to belong together
+	attached bool   // they were, at least once, by this process or an earlier one of this node
+}
+
+func (a *activity) epochNow() string { return a.state.Load().epoch }
+
+// refused is why nothing may be recorded. A ledger that is away or lost its data
+// does not stand in the way of the spool; one that was begun with another key, or
+// has never been looked at, does.
+func (a *activity) refused() error {
+	s := a.state.Load()
+	if s.err == nil || s.attached && !errors.Is(s.err, canyu.ErrKey) || errors.Is(s.err, canyu.ErrLost) {
+		return nil
+	}
+	return s.err
+}
+
+// How often what may change while the server runs is looked at.
+const (
+	attachEvery = time.Second
+	rosterEvery = 10 * time.Second
+	// attachWithin bounds one try but the first, which only has attempt.
+	attachWithin = time.Minute
+)
+
+// keepAttached attaches an activity, and again after its ledger was lost, until it
+// has been restored.
+func (s *Server) keepAttached(ctx context.Context, a *activity) {
+	for within := attempt; ; within = attachWithin {
+		was := a.state.Load()
+		if was.epoch != "" && s.lost(ctx, a) {
+			a.committer.lost()
+			was = &attachment{epoch: "", err: canyu.ErrLost, attached: true}
+			a.state.Store(was)
+		}
+		if was.err != nil {
+			now := s.attach(ctx, a, was, within)
+			if now.err != nil && was.err.Error() != now.err.Error() {
+				s.Log.Error("ledger and archive are not attached", "activity", a.ID, "error", now.err)
+			}
+			if now.err == nil {
+				s.Log.Info("counting", "activity", a.ID)
+			}
+			a.state.Store(now)
+		}
+		if !pause(ctx, attachEvery) {
+			return
+		}
+	}
+}
+
+// attach tries once.
+func (s *Server) attach(ctx context.Context, a *activity, was *attachment, within time.Duration) *attachment {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	epoch, err := canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, a.fingerprint())
+	if err == nil {
+		_, err = a.committer.prove(ctx, epoch)
+	}
+	switch {
+	case err == nil:
+		s.remember(ctx, a, epoch)
+		return &attachment{epoch: epoch, attached: true}
+	case errors.Is(err, canyu.ErrLost):
+		if !errors.Is(was.err, canyu.ErrLost) {
+			a.committer.lost()
+		}
+		return &attachment{err: err, attached: was.attached}
+	case errors.Is(err, canyu.ErrKey):
+		return &attachment{err: err, attached: was.attached}
+	case was.epoch != "":
+		return &attachment{epoch: was.epoch, err: err, attached: true}
+	}
+	return s.attachFromMemory(context.WithoutCancel(ctx), a, was, err)
+}
+
+// attachFromMemory is for a process that starts while ledger or archive is away.
+// Where this node was attached before, submissions are taken into the spool; and they
+// are counted where the ledger proves that it has what it had acknowledged.
+func (s *Server) attachFromMemory(ctx context.Context, a *activity, was *attachment, why error) *attachment {
+	now := &attachment{err: why, attached: was.attached}
+	m, err := s.recall(ctx, a)
+	if err != nil {
+		s.Log.Error("cannot recall that the activity was attached", "activity", a.ID, "error", err)
+	}
+	if m == (attachedBefore{}) || m.Fingerprint != a.fingerprint() {
+		return now
+	}
+	now.attached = true
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	mark, err := s.Ledger.Begin(ctx, a.ID, m.Epoch, a.fingerprint())
+	if err == nil {
+		var proved bool
+		if proved, err = a.committer.prove(ctx, mark); proved {
+			now.epoch = mark
+			return now
+		}
+	}
+	switch {
+	case errors.Is(err, canyu.ErrKey):
+		now.err = err
+	case errors.Is(err, canyu.ErrLost):
+		a.committer.lost()
+		now.err = err
+	default:
+		a.committer.startSpooling(why)
+	}
+	return now
+}
+
+// attachedBefore is what a node remembers of an activity.
+type attachedBefore struct {
+	Epoch       string `json:"epoch"`
+	Fingerprint string `json:"fingerprint"`
+}
+
+func (s *Server) recall(ctx context.Context, a *activity) (m attachedBefore, err error) {
+	if s.Spool == nil {
+		return m, nil
+	}
+	text, err := s.Spool.Recall(ctx, "activity "+a.ID)
+	if err == nil && text != nil {
+		err = json.Unmarshal(text, &m)
+	}
+	return m, err
+}
+
+func (s *Server) remember(ctx context.Context, a *activity, epoch string) {
+	m := attachedBefore{epoch, a.fingerprint()}
+	if was, err := s.recall(ctx, a); s.Spool == nil || err == nil && was == m {
+		return
+	}
+	text, err := json.Marshal(m)
+	if err == nil {
+		err = s.Spool.Remember(ctx, "activity "+a.ID, text)
+	}
+	if err != nil {
+		s.Log.Warn("the next start needs ledger and archive", "activity", a.ID, "error", err)
+	}
+}
+
+// lost reports whether the ledger's mark is no longer the one that was attached.
+// A ledger that is away is not lost.
+func (s *Server) lost(ctx context.Context, a *activity) bool {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	mark, err := s.Ledger.Epoch(ctx, a.ID)
+	return err == nil && mark != a.epochNow()
+}
+
+// keepRoster follows the archive's roster, so that an import needs no restart. A
+// start without the archive goes on with the roster of before.
+func (s *Server) keepRoster(ctx context.Context) {
+	for within := attempt; ; within = attachWithin {
+		wait := rosterEvery
+		try, cancel := context.WithTimeout(ctx, within)
+		err := s.readRoster(try)
+		cancel()
+		if err != nil {
+			wait = attachEvery
+			if ctx.Err() == nil {
+				s.Log.Error("cannot read the roster", "error", err)
+			}
+			if s.classes.Load() == nil && s.Spool != nil {
+				if err := s.recallRoster(ctx); err != nil {
+					s.Log.Error("cannot recall the roster", "error", err)
+				}
+			}
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+func (s *Server) readRoster(ctx context.Context) error {
+	r, err := s.Archive.Roster(ctx)
+	if err != nil {
+		return err
+	}
+	was := s.classes.Swap(r)
+	if s.Spool == nil || was != nil && slices.Equal(was.Entries(), r.Entries()) {
+		return nil
+	}
+	text, err := json.Marshal(r.Entries())
+	if err == nil {
+		err = s.Spool.Remember(ctx, "roster", text)
+	}
+	if err != nil {
+		s.Log.Warn("the next start needs the archive", "error", err)
+	}
+	return nil
+}
+
+func (s *Server) recallRoster(ctx context.Context) error {
+	text, err := s.Spool.Recall(ctx, "roster")
+	if err != nil || text == nil {
+		return err
+	}
+	var entries []canyu.RosterEntry
+	if err := json.Unmarshal(text, &entries); err != nil {
+		return fmt.Errorf("the roster in the spool: %w", err)
+	}
+	r, err := canyu.NewRoster(entries)
+	if err != nil {
+		return fmt.Errorf("the roster in the spool: %w", err)
+	}
+	s.classes.CompareAndSwap(nil, r)
+	return nil
+}

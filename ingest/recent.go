@@ -1,0 +1,155 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest/ledgerlog"
+	"github.com/canyu/canyu/ingest/spool"
+)
+
+// recentBytes is how much of what was recorded last is remembered (see recent):
+// about a million participations.
+const recentBytes = 64 << 20
+
+// recent is what was recorded last, in the form of the log. It is no promise: the
+// ledger has it, durably. But a ledger that loses its data loses with it what the
+// archive has not read yet, and this node can give that back; also after it was
+// killed, for the spool has a tail of it.
+type recent struct {
+	batches []spool.Taken
+	bytes   int
+	tail    *spool.Tail // nil: none
+}
+
+func (r *recent) add(b spool.Taken) {
+	r.batches = append(r.batches, b)
+	r.bytes += len(b.Payload)
+	drop := 0
+	for ; r.bytes > recentBytes; drop++ {
+		r.bytes -= len(r.batches[drop].Payload)
+		r.batches[drop] = spool.Taken{} // the array may live on for a while
+	}
+	r.batches = r.batches[drop:]
+}
+
+// remember adds a batch that the ledger took. The caller holds writing.
+func (c *committer) remember(b *canyu.Batch) {
+	taken := spool.Taken{Epoch: b.Epoch, At: time.Now(), Kept: spool.Kept{Writer: b.Writer, Sequence: b.Sequence, Size: len(b.Participations),
+		Payload: ledgerlog.Append(make([]byte, 0, 96*len(b.Participations)), b.Participations)}}
+	c.recent.add(taken)
+	if c.recent.tail == nil {
+		return
+	}
+	if err := c.recent.tail.Add(&taken); err != nil && !c.blunt {
+		c.log.Warn("what is recorded cannot be given back should this process be killed", "activity", c.activity, "error", err)
+		c.blunt = true
+	}
+}
+
+// reopen reads what an earlier process of this node recorded last.
+func (c *committer) reopen() error {
+	if c.spool == nil {
+		return nil
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.doubtful = true // until the ledger has been attached and proved itself
+	tail, taken, err := c.spool.Tail(c.activity, recentBytes)
+	if err != nil {
+		return err
+	}
+	c.recent.tail = tail
+	for _, b := range taken {
+		c.recent.add(b)
+	}
+	return nil
+}
+
+// close lets go of the tail.
+func (c *committer) close() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.recent.tail != nil {
+		_ = c.recent.tail.Close() // nothing in it is a promise
+		c.recent.tail = nil
+	}
+}
+
+// prove holds a ledger that is being attached against what it had acknowledged to
+// this node, also to an earlier process. Where it was restored without this node, it
+// gets that back out of the spool; where it has gone back in time it is ErrLost.
+// false: there was nothing to hold against it.
+func (c *committer) prove(ctx context.Context, epoch string) (proved bool, err error) {
+	c.writing.Lock()
+	all := c.recent.batches
+	c.writing.Unlock()
+	defer func() {
+		if err == nil {
+			c.writing.Lock()
+			c.doubtful = c.spooling
+			c.writing.Unlock()
+		}
+	}()
+	if c.spool == nil || len(all) == 0 {
+		return false, nil
+	}
+	if slices.ContainsFunc(all, func(b spool.Taken) bool { return b.Epoch != epoch }) {
+		c.lost()
+		return true, nil
+	}
+	last := all[len(all)-1]
+	rs, unreadable := ledgerlog.Parse(last.Payload, 0, strings.Repeat("0", last.Size), func(n uint64) uint64 { return n })
+	if unreadable != nil || time.Since(last.At) > writerIdle {
+		return false, nil // as if nothing had been kept
+	}
+	// A batch after its own sequence is known, or older than the writer's newest,
+	// or refused: it is never recorded.
+	b := canyu.Batch{Activity: c.activity, Epoch: epoch, Writer: last.Writer, Sequence: last.Sequence, After: last.Sequence}
+	for i := range rs {
+		b.Participations = append(b.Participations, rs[i].Participation)
+	}
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	if err := c.ledger.Record(ctx, &b); err != nil && !errors.Is(err, canyu.ErrStale) {
+		return false, fmt.Errorf("activity %s: %w", c.activity, err)
+	}
+	return true, nil
+}
+
+// giveBack puts what was recorded last into the spool again, under a new writer: to
+// those that the archive has, or the ledger after all, it changes nothing. The
+// caller holds writing.
+func (c *committer) giveBack() {
+	c.recovering, c.owing = true, true
+	c.writer, c.sequence, c.recorded = newWriter(), 0, 0
+	n := 0
+	again := make([]spool.Kept, 0, len(c.recent.batches))
+	for _, b := range c.recent.batches {
+		c.sequence++
+		b.Kept.Writer, b.Kept.Sequence = c.writer, c.sequence
+		again = append(again, b.Kept)
+		n += b.Size
+	}
+	if n > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
+		defer cancel()
+		if err := c.spool.AppendAll(ctx, c.activity, again); err != nil {
+			c.log.Error("cannot keep what the ledger may have lost; trying again", "activity", c.activity, "participations", n, "error", err)
+			return
+		}
+		c.log.Warn("what was recorded last waits in the spool to be recorded again", "activity", c.activity, "participations", n)
+	}
+	c.owing = false
+	c.recent.batches, c.recent.bytes = nil, 0
+	if c.recent.tail != nil {
+		if err := c.recent.tail.Clear(); err != nil { // given back twice at the worst
+			c.log.Warn("cannot forget what was given back", "activity", c.activity, "error", err)
+		}
+	}
+}
