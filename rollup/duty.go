@@ -11,7 +11,11 @@ import (
 	"github.com/canyu/canyu"
 )
 
-const claimFor = 30 * time.Second
+// claimFor is for how long a claim outlives the process that was killed under it, and
+// so how far the archive may fall behind by that. Renewing it three times must fail
+// before the work is given up: two thirds are the longest silence of a ledger that is
+// taken for slow.
+const claimFor = 10 * time.Second
 
 // duty is a claim that is kept while there is work under it.
 type duty struct {

@@ -1,6 +1,7 @@
 package rollup
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -15,9 +16,9 @@ import (
 var ErrWhole = errors.New("the ledger is whole")
 
 // Rebuild fills the ledger of an activity that lost its data, or came back with old
-// data, with the
-// participants of the archive, and gives both a new epoch: a batch or a ledger
-// of the old one is recognised should it come back. progress, if not nil, is
+// data, with the participants of the archive, and gives both a new epoch: a batch or
+// a ledger of the old one is recognised should it come back. What is whole is what
+// [canyu.Attach] takes for whole. progress, if not nil, is
 // told now and then how many participants are in.
 //
 // It may be repeated after an error or a crash. The new epoch is first written
@@ -50,8 +51,14 @@ func rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fin
 		return err
 	}
 	switch {
-	case remembered == "" || mark == remembered:
+	case remembered == "":
 		return ErrWhole
+	case mark == remembered:
+		_, err := canyu.Attach(ctx, l, a, activity, fingerprint)
+		if !errors.Is(err, canyu.ErrLost) {
+			return cmp.Or(err, ErrWhole)
+		}
+		// It is older than the archive, and its mark has been taken away.
 	case mark != "" && mark == intended:
 		return agree(ctx, a, activity, remembered, intended)
 	case mark != "":

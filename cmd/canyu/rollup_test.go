@@ -56,11 +56,8 @@ func TestRollupRun(t *testing.T) {
 	})
 }
 
-// faulty is an archive or a ledger that answers with an error now and then,
-// before or after it did what it was asked.
+// faulty answers with an error now and then, before or after it did what it was asked.
 type faulty struct {
-	canyu.Archive
-	canyu.Ledger
 	rate atomic.Int64 // percent of calls
 	seen atomic.Int64
 }
@@ -81,12 +78,11 @@ func (f *faulty) call(do func() error) error {
 	return errFault
 }
 
-type faultyArchive struct{ *faulty }
-
-func (f faultyArchive) Close() error { return f.Archive.Close() }
-func (f faultyArchive) Epoch(ctx context.Context, activity string) (string, error) {
-	return f.Archive.Epoch(ctx, activity)
+type faultyArchive struct {
+	canyu.Archive
+	*faulty
 }
+
 func (f faultyArchive) Store(ctx context.Context, activity string, rs []canyu.Recorded) error {
 	return f.call(func() error { return f.Archive.Store(ctx, activity, rs) })
 }
@@ -96,15 +92,12 @@ func (f faultyArchive) Restate(ctx context.Context, activity string, classes []c
 
 // faultyLedger also sees that nothing is forgotten before rollups have it.
 type faultyLedger struct {
+	canyu.Ledger
 	*faulty
 	t       *testing.T
 	archive canyu.Archive
 }
 
-func (f faultyLedger) Close() error { return f.Ledger.Close() }
-func (f faultyLedger) Epoch(ctx context.Context, activity string) (string, error) {
-	return f.Ledger.Epoch(ctx, activity)
-}
 func (f faultyLedger) Log(ctx context.Context, activity string, shard int, after string, max int) (es []canyu.LogEntry, err error) {
 	err = f.call(func() error { es, err = f.Ledger.Log(ctx, activity, shard, after, max); return err })
 	return es, err
@@ -127,14 +120,14 @@ func (f faultyLedger) Acknowledge(ctx context.Context, activity string, shard in
 // TestRollupFaults runs two workers over engines that fail every fifth time.
 func TestRollupFaults(t *testing.T) {
 	eachShelf(t, func(t *testing.T, s *shelf) {
-		archive, ledger := &faulty{Archive: s.archive}, &faulty{Ledger: s.ledger}
+		archive, ledger := new(faulty), new(faulty)
 		archive.rate.Store(20)
 		ledger.rate.Store(20)
 		var stops []func()
 		var workers []*rollup.Worker
 		for range 2 {
 			w := s.worker()
-			w.Archive, w.Ledger = faultyArchive{archive}, faultyLedger{ledger, t, s.archive}
+			w.Archive, w.Ledger = faultyArchive{s.archive, archive}, faultyLedger{s.ledger, ledger, t, s.archive}
 			workers = append(workers, w)
 			stops = append(stops, startWorker(t, w))
 		}

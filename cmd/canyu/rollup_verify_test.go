@@ -164,6 +164,26 @@ func TestRebuild(t *testing.T) {
 	})
 }
 
+// A ledger with the right mark and too few participants is an old one, also for those
+// who never attached it.
+func TestRebuildOlder(t *testing.T) {
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		s.record(0, 500)
+		check(t, s.worker().Drain(t.Context()))
+		s.lose()
+		nobody := func(func(canyu.Recorded, error) bool) {}
+		check(t, s.ledger.Restore(t.Context(), s.activity.ID, s.epoch, "fingerprint", nobody, nil))
+		check(t, rollup.Rebuild(t.Context(), s.ledger, s.archive, s.activity.ID, "fingerprint", nil))
+		before := s.epoch
+		if s.attach(); s.epoch == before {
+			t.Error("the epoch is the old one")
+		}
+		if n, err := s.ledger.Total(t.Context(), s.activity.ID); err != nil || n != 500 {
+			t.Errorf("total %d, %v", n, err)
+		}
+	})
+}
+
 // cutShort is an archive whose participants end too soon, without an error.
 type cutShort struct{ canyu.Archive }
 
