@@ -2,6 +2,9 @@ package ingest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"html/template"
 	"slices"
@@ -15,27 +18,34 @@ import (
 
 // The student page is HTML forms and links: region, school and class are chosen by
 // links, what was chosen stands in the address, and one form submits. Everything
-// works without its script, which only retries where a browser would give up.
+// works without its scripts, which show the steps one at a time and keep what could
+// not be sent yet.
 
 const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
 	"form-action 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 var pageTemplate = template.Must(template.New("").
-	Funcs(template.FuncMap{"asset": assetURL}).
-	ParseFS(pageFiles, "page/page.html"))
+	Funcs(template.FuncMap{"asset": assetURL, "json": jsonText}).
+	ParseFS(pageFiles, "page/*.html"))
 
 // view is what one screen shows.
 type view struct {
-	Screen    string // choose, form, thanks or notice
+	Screen    string // choose, form, class, thanks or notice
 	Lang      string
+	Asked     string // the language of the address
 	T         texts
+	Theme     *Theme
+	Grey      bool
 	Heading   string
 	Days      string
 	Where     *where
 	Alert     string
-	Lists     []list    // choose
-	Roles     []link    // form
-	Form      *formView // form
+	Search    *searchView // choose
+	Lists     []list      // choose
+	Roles     []link      // form
+	OneScreen string      // form: address of the class at one screen
+	Form      *formView   // form
+	Class     *gridView   // class
 	Thanks    thanksView
 	Notice    string // notice
 	Detail    string
@@ -43,27 +53,34 @@ type view struct {
 }
 
 type link struct {
+	Note            string // beside it
 	URL, Text, Lang string
 	Current         bool
 }
 
 // where is what has been chosen, and the way back.
-type where struct{ Text, URL, Change string }
+type where struct {
+	Text, URL, Change string
+	Place             string // a class's part of the address, for a browser to remember
+}
 
 type thanksView struct {
 	Ordinal, Receipt, Again string
 	Repeat, Accepted        bool
+	School                  string // how many of the school there are by now
+	Counts, Role            string // where a script asks for that
+	Day                     string
 }
 
 // page is GET and POST of /a/{activity}.
 func (s *Server) page(ctx *fasthttp.RequestCtx, activityID string) {
 	a := s.activity(strings.TrimSuffix(activityID, "/"))
 	if a == nil {
-		p := newPage(ctx, &canyu.Activity{})
+		p := s.newPage(ctx, &canyu.Activity{})
 		p.notice(fasthttp.StatusNotFound, "unknown", p.T.Say("unknown.hint"))
 		return
 	}
-	p := newPage(ctx, a)
+	p := s.newPage(ctx, a)
 	switch string(ctx.Method()) {
 	case "GET", "HEAD":
 		if p.open(s, fasthttp.StatusOK) {
@@ -86,9 +103,11 @@ type pageRequest struct {
 	a    *canyu.Activity
 	lang string // as asked for in the address, "" where the browser's is used
 	at   choice // what the address or the form says has been chosen
+
+	today canyu.Day
 }
 
-func newPage(ctx *fasthttp.RequestCtx, a *canyu.Activity) *pageRequest {
+func (s *Server) newPage(ctx *fasthttp.RequestCtx, a *canyu.Activity) *pageRequest {
 	p := &pageRequest{ctx: ctx, a: a, lang: string(ctx.QueryArgs().Peek("lang"))}
 	if languages[p.lang] == nil {
 		p.lang = ""
@@ -97,9 +116,15 @@ func newPage(ctx *fasthttp.RequestCtx, a *canyu.Activity) *pageRequest {
 	if p.Lang == "" {
 		p.Lang = preferred(string(ctx.Request.Header.Peek("Accept-Language")))
 	}
-	p.T = languages[p.Lang]
+	if p.Theme = s.Themes[a.ID]; p.Theme == nil {
+		p.Theme = &plainTheme
+	}
+	p.Asked = p.lang
+	p.T = p.Theme.textsIn(p.Lang)
 	p.Heading = a.Title.In(p.Lang)
 	if a.ID != "" {
+		p.today = a.DayOf(s.now())
+		p.Grey = p.Theme.Grey.On(p.today)
 		p.Days = p.T.Say("open.days", p.T.day(a.FirstDay), p.T.day(a.LastDay))
 	}
 	p.at = choiceOf(ctx.QueryArgs())
@@ -160,16 +185,19 @@ func (p *pageRequest) submit(s *Server) {
 	default:
 		p.at.role = role.String()
 		p.Where = p.whereClass(r)
-		p.Thanks = thanksView{Receipt: got.Receipt.String(), Again: p.url(p.at), Accepted: got.Accepted, Repeat: !got.Counted && !got.Accepted}
+		p.thanks(s, r, role)
+		p.Thanks.Receipt, p.Thanks.Accepted, p.Thanks.Repeat = got.Receipt.String(), got.Accepted, !got.Counted && !got.Accepted
 		if got.Counted {
 			p.Thanks.Ordinal = grouped(got.Ordinal)
 		}
+		p.Thanks.School = p.schoolCount(s, r, role)
 		p.write(fasthttp.StatusOK, "thanks")
 	}
 }
 
-// write answers with a screen. It is never cached: the next pupil at the same
-// computer must not see it.
+// write answers with a screen. A form and what comes after it are never kept: the
+// next pupil at the same computer must not see them. The others are asked for again
+// each time, and mostly are what they were.
 func (p *pageRequest) write(status int, screen string) {
 	p.Screen = screen
 	for _, lang := range languageOrder {
@@ -186,17 +214,46 @@ func (p *pageRequest) write(status int, screen string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 	h.Set("Content-Language", p.Lang)
 	h.Set("Vary", "Accept-Language, Accept-Encoding")
+	h.Set("Cache-Control", "no-store")
 	p.ctx.SetContentType("text/html; charset=utf-8")
 	p.ctx.SetStatusCode(status)
-	if p.ctx.Request.Header.HasAcceptEncoding("gzip") {
+	zip := p.ctx.Request.Header.HasAcceptEncoding("gzip")
+	if status == fasthttp.StatusOK && !p.ctx.IsPost() && (screen == "choose" || screen == "class" || screen == "notice") {
+		tag := entityTag(b.Bytes(), zip)
+		h.Set("Cache-Control", "private, no-cache")
+		h.Set("ETag", tag)
+		if string(p.ctx.Request.Header.Peek("If-None-Match")) == tag {
+			p.ctx.NotModified()
+			h.Set("ETag", tag) // NotModified resets
+			h.Set("Cache-Control", "private, no-cache")
+			h.Set("Vary", "Accept-Language, Accept-Encoding")
+			return
+		}
+	}
+	if zip {
 		h.Set("Content-Encoding", "gzip")
 		p.ctx.SetBody(fasthttp.AppendGzipBytesLevel(nil, b.Bytes(), fasthttp.CompressBestSpeed))
 		return
 	}
 	p.ctx.SetBody(b.Bytes())
+}
+
+// entityTag names a body in one encoding.
+func entityTag(body []byte, zip bool) string {
+	sum := sha256.Sum256(body)
+	tag := hex.EncodeToString(sum[:8])
+	if zip {
+		tag += "-gzip"
+	}
+	return `"` + tag + `"`
+}
+
+func jsonText(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
 }
 
 // arg is a field of a form or an address as valid text.

@@ -109,21 +109,27 @@ func (f *pageForm) enrolled(r *canyu.Roster) int {
 
 // formView is the form as it is drawn.
 type formView struct {
-	Action, Activity, School, Role, ID string
-	Grade, Class                       int
-	Steps                              []stepView
-	Seat, Name, Message                *fieldView
+	Action, Activity, School, Role, ID, Mode string
+	Grade, Class                             int
+	Steps                                    []stepView
+	Seat, Name, Message                      *fieldView
+	Wrong                                    bool // it comes back with mistakes
 }
 
+// stepView as JSON is what the scripts need.
 type stepView struct {
-	ID, Title, Hint, Error string
-	Done                   bool
+	ID      string `json:"id"`
+	Title   string `json:"title"`
+	Hint    string `json:"hint"`
+	Picture string `json:"picture,omitempty"`
+	Error   string `json:"-"`
+	Done    bool   `json:"-"`
 }
 
 type fieldView struct {
 	ID, Label, Hint, Value, Error string
 	Max                           int
-	Numeric                       bool
+	Highest                       int // of a number
 }
 
 // form shows the form of a class that is in the roster, with what was typed.
@@ -146,7 +152,8 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 	}
 	v := &formView{
 		Action: p.url(choice{}), Activity: p.a.ID, School: f.School, Grade: f.Grade, Class: f.Class,
-		Role: f.Role, ID: f.ID,
+		Role: f.Role, ID: f.ID, Mode: p.at.mode, Wrong: len(errs) > 0 || p.Alert != "",
+		Steps: p.steps(),
 	}
 	for _, id := range p.a.Steps {
 		if id == messageStep {
@@ -154,18 +161,22 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 				Label: p.T.Say("message"), Hint: p.T.Say("message.hint", canyu.MaxMessage),
 				Value: f.Message, Error: errs["message"], Max: canyu.MaxMessage,
 			}
-			continue
 		}
-		title, hint := p.T.step(id)
-		v.Steps = append(v.Steps, stepView{ID: id, Title: title, Hint: hint, Done: slices.Contains(f.Steps, id), Error: errs["steps."+id]})
+	}
+	for i := range v.Steps {
+		step := &v.Steps[i]
+		step.Done, step.Error = slices.Contains(f.Steps, step.ID), errs["steps."+step.ID]
 	}
 	bySeat := role == canyu.Parent || role == canyu.Student && p.a.Identify == canyu.BySeat
 	if bySeat {
 		v.Seat = &fieldView{
-			ID: "seat", Label: p.T.Say("seat"), Value: f.seat, Error: errs["seat"], Max: 8, Numeric: true,
+			ID: "seat", Label: p.T.Say("seat"), Value: f.seat, Error: errs["seat"], Max: 8, Highest: f.enrolled(r),
 		}
-		if n := f.enrolled(r); n > 0 {
+		if n := v.Seat.Highest; n > 0 {
 			v.Seat.Hint = p.T.Say("seat.hint", n)
+		}
+		if seat := p.atSeat(); seat != "" && v.Seat.Value == "" {
+			v.Seat.Value = seat
 		}
 		if role == canyu.Parent {
 			v.Seat.Label = p.T.Say("seat.parent")
@@ -179,8 +190,23 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 	}
 	p.Form = v
 	p.at.role = f.Role
-	p.Thanks.Again = p.url(p.at)
+	if p.oneScreen() {
+		p.OneScreen = p.url(p.at.oneScreen())
+	}
+	p.thanks(nil, r, role)
 	p.write(status, "form")
+}
+
+// steps are all but the message.
+func (p *pageRequest) steps() []stepView {
+	steps := []stepView{}
+	for _, id := range p.a.Steps {
+		if id != messageStep {
+			title, hint := p.T.step(id)
+			steps = append(steps, stepView{ID: id, Title: title, Hint: hint, Picture: p.Theme.Picture(id)})
+		}
+	}
+	return steps
 }
 
 // away says that nothing was recorded. What was typed stays in the form.

@@ -14,6 +14,9 @@ import (
 // of it is known to exist.
 type choice struct {
 	region, school, grade, class, role string
+
+	mode string // "class": at one screen, else ""
+	seat string // in that mode, the pupil's
 }
 
 // choiceOf leaves out what is too long to mean anything: it would stand in every
@@ -25,7 +28,11 @@ func choiceOf(args *fasthttp.Args) choice {
 		}
 		return ""
 	}
-	return choice{short("region"), short("school"), short("grade"), short("class"), short("role")}
+	c := choice{region: short("region"), school: short("school"), grade: short("grade"), class: short("class"), role: short("role")}
+	if short("mode") == "class" {
+		c.mode = "class"
+	}
+	return c
 }
 
 // url is the address of the page with this choice.
@@ -37,7 +44,7 @@ func (p *pageRequest) urlIn(c choice, lang string) string {
 	}
 	q := ""
 	for _, kv := range [...][2]string{
-		{"region", c.region}, {"school", c.school}, {"grade", c.grade}, {"class", c.class}, {"role", c.role}, {"lang", lang},
+		{"region", c.region}, {"school", c.school}, {"grade", c.grade}, {"class", c.class}, {"role", c.role}, {"mode", c.mode}, {"seat", c.seat}, {"lang", lang},
 	} {
 		if kv[1] != "" {
 			q += "&" + kv[0] + "=" + url.QueryEscape(kv[1])
@@ -63,7 +70,11 @@ type linkGroup struct {
 
 // place shows the form of the class that was chosen, or what is to be chosen next.
 func (p *pageRequest) place(r *canyu.Roster) {
-	if s, _, _ := p.at.find(r); s != nil && p.at.class != "" {
+	if s, grade, class := p.at.find(r); s != nil && p.at.class != "" {
+		if p.at.mode != "" && p.oneScreen() && p.atSeat() == "" {
+			p.classGrid(s, grade, class)
+			return
+		}
 		p.form(r, newForm(p.at, p.a), nil, fasthttp.StatusOK)
 		return
 	}
@@ -98,6 +109,7 @@ func (p *pageRequest) choose(r *canyu.Roster, status int) {
 		}
 	}
 	p.chooseSchool(r)
+	p.search(r)
 	p.write(status, "choose")
 }
 
@@ -210,5 +222,6 @@ func (p *pageRequest) whereClass(r *canyu.Roster) *where {
 		Text:   s.Name + " · " + p.T.classOf(grade, class),
 		URL:    p.url(choice{school: p.at.school, role: p.at.role}),
 		Change: p.T.Say("change.class"),
+		Place:  "?school=" + s.Code.String() + "&grade=" + strconv.Itoa(int(grade)) + "&class=" + strconv.Itoa(int(class)),
 	}
 }

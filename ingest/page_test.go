@@ -36,13 +36,13 @@ func TestPageFromCountyToThanks(t *testing.T) {
 
 	thanks := w.send(form, url.Values{"steps": bothSteps, "seat": {"１７"}, "message": {"铭记历史"}})
 	thanks.shows("感谢你的参与", "你是第 1 位参与者", "回执")
-	if thanks.status != 200 || strings.Contains(thanks.text(), "已经参与过") {
+	if thanks.status != 200 || strings.Contains(thanks.text(), "已经计入") {
 		t.Errorf("%d: %s", thanks.status, thanks.text())
 	}
 	receipt := regexp.MustCompile(`回执 (\S+)`).FindString(thanks.text())
 
 	again := w.send(form, url.Values{"steps": bothSteps, "seat": {"17"}}) // F5
-	again.shows("已经参与过了", receipt)
+	again.shows("参与已经计入", receipt)
 	if strings.Contains(again.text(), "你是第") {
 		t.Error("a repeat has an ordinal")
 	}
@@ -299,7 +299,7 @@ func TestPageOfAnotherActivity(t *testing.T) {
 	steps := url.Values{"steps": a.Steps, "name": {"张　伟"}}
 	w.send(form, steps).shows("你是第 1 位参与者")
 	steps.Set("name", "张伟")
-	w.send(form, steps).shows("已经参与过了")
+	w.send(form, steps).shows("参与已经计入")
 }
 
 // A roster of one county begins with its schools; one of several provinces with those.

@@ -14,7 +14,7 @@ import (
 	"github.com/canyu/canyu"
 )
 
-//go:embed page/page.html page/page.css page/page.js page/flower.svg page/*.json page/regions.txt
+//go:embed page/*.html page/page.css page/*.js page/flower.svg page/*.json page/regions.txt
 var pageFiles embed.FS
 
 // texts are those of one language, by key; see page/*.json.
@@ -59,6 +59,19 @@ func (t texts) Say(key string, args ...any) string {
 		return t[key]
 	}
 	return fmt.Sprintf(t[key], args...)
+}
+
+// Live are the texts that scripts need.
+func (t texts) Live() texts {
+	live := make(texts)
+	for k, v := range t {
+		for _, prefix := range []string{"live.", "class.", "error.seat", "error.name", "thanks.school."} {
+			if strings.HasPrefix(k, prefix) {
+				live[k] = v
+			}
+		}
+	}
+	return live
 }
 
 func (t texts) day(d canyu.Day) string {

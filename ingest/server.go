@@ -30,6 +30,7 @@ type Config struct {
 	Spool      *spool.Spool            // where batches wait while the ledger is away; may be nil
 	Links      *canyu.Keyring          // nil: no link is valid
 	Pages      fasthttp.RequestHandler // /school/…, /bureau/… and /pages/…, which see to access themselves
+	Themes     map[string]*Theme       // of the student page, by activity
 	Viewers    int                     // live streams at once; 0: 10,000
 	Metrics    fasthttp.RequestHandler // GET /metrics
 	Now        func() time.Time

@@ -1,0 +1,125 @@
+package ingest
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/canyu/canyu"
+)
+
+// A class at one screen (班班通): the seats, one after the other. Without scripts each
+// seat is a link to the form with the seat filled in, and the thanks lead back.
+
+// gridView is the class as its seats.
+type gridView struct {
+	Seats      []gridSeat
+	Steps      []stepView
+	Messages   bool
+	SeatsURL   string // who is done; for browsers that opened a class link
+	Submission gridSubmission
+	Leave      string
+}
+
+type gridSeat struct {
+	Number int
+	URL    string
+}
+
+// gridSubmission is what all submissions of the class have in common.
+type gridSubmission struct {
+	Activity string `json:"activity"`
+	School   string `json:"school"`
+	Grade    int    `json:"grade"`
+	Class    int    `json:"class"`
+	Role     string `json:"role"`
+}
+
+// oneScreen reports whether the class can be shown as seats.
+func (p *pageRequest) oneScreen() bool {
+	return p.a.Identify == canyu.BySeat && (p.at.role == "" || p.at.role == canyu.Student.String())
+}
+
+func (c choice) oneScreen() choice {
+	return choice{school: c.school, grade: c.grade, class: c.class, mode: "class"}
+}
+
+// atSeat is the seat of the address, where it is a number.
+func (p *pageRequest) atSeat() string {
+	seat := string(p.ctx.QueryArgs().Peek("seat"))
+	if n, err := strconv.Atoi(seat); err != nil || n < 1 || n > canyu.MaxEnrolled {
+		return ""
+	}
+	return seat
+}
+
+func (p *pageRequest) classGrid(sc *canyu.School, grade uint8, class uint16) {
+	enrolled, _ := sc.Enrolled(grade, class)
+	at := p.at.oneScreen()
+	v := &gridView{
+		Steps: p.steps(),
+		SeatsURL: "/v1/activities/" + p.a.ID + "/seats?school=" + url.QueryEscape(at.school) + "&grade=" + strconv.Itoa(int(grade)) +
+			"&class=" + strconv.Itoa(int(class)),
+		Submission: gridSubmission{p.a.ID, at.school, int(grade), int(class), canyu.Student.String()},
+		Leave:      p.url(choice{school: at.school, grade: at.grade, class: at.class}),
+	}
+	for _, step := range p.a.Steps {
+		v.Messages = v.Messages || step == messageStep
+	}
+	for n := range enrolled {
+		at.seat = strconv.Itoa(n + 1)
+		v.Seats = append(v.Seats, gridSeat{n + 1, p.url(at)})
+	}
+	p.Class = v
+	p.Where = &where{Text: sc.Name + " · " + p.T.classOf(grade, class)}
+	if len(v.Seats) == 0 {
+		p.notice(fasthttp.StatusOK, "class.none", "")
+		return
+	}
+	p.write(fasthttp.StatusOK, "class")
+}
+
+// thanks prepares what stands around a receipt.
+func (p *pageRequest) thanks(s *Server, r *canyu.Roster, role canyu.Role) {
+	again := p.at
+	if p.at.mode != "" {
+		again = p.at.oneScreen()
+	}
+	p.Thanks = thanksView{
+		Again:  p.url(again),
+		Counts: "/v1/activities/" + p.a.ID + "/counts?school=" + url.QueryEscape(p.at.school),
+		Role:   role.String(),
+		Day:    p.T.day(p.today),
+	}
+}
+
+// schoolCount says how many of the school have taken part in this role, as the ledger
+// knows right after. It is no ordinal: two who are counted at the same moment may
+// be told the same number.
+func (p *pageRequest) schoolCount(s *Server, r *canyu.Roster, role canyu.Role) string {
+	sc, _, _ := p.at.find(r)
+	if sc == nil {
+		return ""
+	}
+	classes := make([]canyu.Class, len(sc.Classes))
+	for i, c := range sc.Classes {
+		classes[i] = sc.Class(c)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	tallies, err := s.Ledger.Counts(ctx, p.a.ID, classes)
+	if err != nil {
+		return "" // an ornament
+	}
+	n := 0
+	for _, t := range tallies {
+		n += t[role]
+	}
+	if n == 0 {
+		return ""
+	}
+	return p.T.Say("thanks.school."+role.String(), grouped(uint64(n)))
+}
