@@ -55,10 +55,23 @@ func (c *demoCommand) Run(ctx context.Context, out stdout, errOut stderr) (err e
 	if err := sample(ctx, s, e, log); err != nil {
 		log.Warn("the outbox is empty until the first report", "error", err) // as in a year without a calendar
 	}
+	secret, err := s.secret()
+	if err != nil {
+		return err
+	}
+	link := func(scope canyu.Scope) string {
+		token, err := s.keyring(secret).Sign(scope, time.Now().AddDate(0, 0, 7))
+		if err != nil {
+			log.Error("no link", "error", err) // as with links.keys: []
+		}
+		return "/link/" + token
+	}
 	return serve(ctx, s, e, log, func(url string) {
 		id := s.activities[0].ID
 		fmt.Fprintf(out, "canyu demo serves %s\n\n", url)
 		fmt.Fprintf(out, "  take part       %s/a/%s\n", url, id)
+		fmt.Fprintf(out, "  a school        %s%s\n", url, link(canyu.Scope{Kind: canyu.SchoolScope, Region: 341802, School: 3418020001}))
+		fmt.Fprintf(out, "  the bureau      %s%s\n", url, link(canyu.Scope{Kind: canyu.RegionScope, Region: 341800}))
 		fmt.Fprintf(out, "  live counts     %s/v1/activities/%s/counts?region=341802\n", url, id)
 		fmt.Fprintf(out, "  today's report  canyu report render --config %s --region 341800 --date %s --out /tmp\n",
 			flags.Config, s.activities[0].DayOf(time.Now()))

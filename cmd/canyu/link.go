@@ -1,12 +1,18 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/reports/linksheet"
 )
 
 // linkSettings are those of signed links.
@@ -45,4 +51,213 @@ func (s *settings) linkTo(token string) string {
 		base = fmt.Sprint("http://", net.JoinHostPort(host, port))
 	}
 	return base + "/link/" + token
+}
+
+type linkCommand struct {
+	Class  linkClassCommand  `cmd:"" help:"For the teacher of one class: its page, and which seats have taken part."`
+	School linkSchoolCommand `cmd:"" help:"For a school: its live page and all of its classes."`
+	Bureau linkBureauCommand `cmd:"" help:"For a bureau: its live page, its reports and all of its schools; 100000 is the nation."`
+	Admin  linkAdminCommand  `cmd:"" help:"For whoever runs this site: everything."`
+	Sheet  linkSheetCommand  `cmd:"" name:"classes" help:"A sheet to print: the links of all classes of a school."`
+}
+
+// linkFlags are those of every link.
+type linkFlags struct {
+	Flags
+	Activity string `help:"Only this activity; without it every one." placeholder:"ID"`
+	Days     int    `help:"How long the link is valid." default:"90"`
+}
+
+type linkOne struct {
+	linkFlags
+	PNG string `help:"Also write the QR code as an image." name:"png" placeholder:"FILE"`
+}
+
+type linkClassCommand struct {
+	linkOne
+	School string `arg:"" help:"School code, ten digits."`
+	Grade  int    `arg:"" help:"1–12."`
+	Class  int    `arg:"" help:"Number within the grade."`
+}
+
+type linkSchoolCommand struct {
+	linkOne
+	School string `arg:"" help:"School code, ten digits."`
+}
+
+type linkBureauCommand struct {
+	linkOne
+	Region string `arg:"" help:"Region code, six digits."`
+}
+
+type linkAdminCommand struct{ linkOne }
+
+type linkSheetCommand struct {
+	linkFlags
+	School string `arg:"" help:"School code, ten digits."`
+	Lang   string `help:"zh-Hans, zh-Hant or en." enum:"zh-Hans,zh-Hant,en" default:"zh-Hans"`
+	Out    string `help:"File of HTML." default:"sheet.html" placeholder:"FILE"`
+}
+
+// linker makes links.
+type linker struct {
+	*settings
+	keys    *canyu.Keyring
+	roster  *canyu.Roster
+	expires time.Time
+}
+
+// linker reads the settings and the roster, so that a link for nothing is a mistake.
+func (c *linkFlags) linker(ctx context.Context) (*linker, error) {
+	s, e, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer e.close()
+	if c.Activity != "" {
+		if _, err := s.activity(c.Activity); err != nil {
+			return nil, err
+		}
+	}
+	if c.Days < 1 || c.Days > 3660 {
+		return nil, fmt.Errorf("--days %d: want 1–3660", c.Days)
+	}
+	secret, err := s.secret()
+	if err != nil {
+		return nil, err
+	}
+	roster, err := e.archive.Roster(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the roster: %w", err)
+	}
+	return &linker{s, s.keyring(secret), roster, c.until(s, time.Now())}, nil
+}
+
+// until is the end of the last day that the link is valid.
+func (c *linkFlags) until(s *settings, now time.Time) time.Time {
+	a := s.activities[0]
+	return (a.DayOf(now) + canyu.Day(c.Days)).End(a.Zone)
+}
+
+func (l *linker) school(text string) (*canyu.School, error) {
+	code, err := canyu.ParseSchoolCode(text)
+	if err != nil {
+		return nil, err
+	}
+	sc := l.roster.School(code)
+	if sc == nil {
+		return nil, fmt.Errorf("school %s is not in the roster", code)
+	}
+	return sc, nil
+}
+
+func (l *linker) link(scope canyu.Scope) (string, error) {
+	token, err := l.keys.Sign(scope, l.expires)
+	return l.linkTo(token), err
+}
+
+// print makes the link and shows it.
+func (c *linkOne) print(out io.Writer, l *linker, scope canyu.Scope, who string) error {
+	scope.Activity = c.Activity
+	link, err := l.link(scope)
+	if err != nil {
+		return err
+	}
+	code, err := linksheet.Encode(link)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s\nvalid until %s\n\n%s\n%s", who, l.expires.Add(-time.Second).Format(time.DateTime), link, code.Terminal())
+	if l.Links.Base == "" {
+		fmt.Fprintln(out, "links.base is not set: the link works on this machine only")
+	}
+	if c.PNG == "" {
+		return nil
+	}
+	if err := os.WriteFile(c.PNG, code.PNG(), 0o600); err != nil {
+		return fmt.Errorf("cannot write the QR code: %w", err)
+	}
+	return nil
+}
+
+func (c *linkClassCommand) Run(ctx context.Context, out stdout) error {
+	l, err := c.linker(ctx)
+	if err != nil {
+		return err
+	}
+	sc, err := l.school(c.School)
+	if err != nil {
+		return err
+	}
+	if _, ok := sc.Enrolled(uint8(min(c.Grade, 255)), uint16(min(c.Class, 65535))); !ok || c.Grade < 1 || c.Class < 1 {
+		return fmt.Errorf("%s has no class %d in grade %d", sc.Name, c.Class, c.Grade)
+	}
+	scope := canyu.Scope{Kind: canyu.ClassScope, Region: sc.Region, School: sc.Code, Grade: c.Grade, Class: c.Class}
+	return c.print(out, l, scope, fmt.Sprintf("%s, grade %d, class %d", sc.Name, c.Grade, c.Class))
+}
+
+func (c *linkSchoolCommand) Run(ctx context.Context, out stdout) error {
+	l, err := c.linker(ctx)
+	if err != nil {
+		return err
+	}
+	sc, err := l.school(c.School)
+	if err != nil {
+		return err
+	}
+	return c.print(out, l, canyu.Scope{Kind: canyu.SchoolScope, Region: sc.Region, School: sc.Code}, sc.Name)
+}
+
+func (c *linkBureauCommand) Run(ctx context.Context, out stdout) error {
+	l, err := c.linker(ctx)
+	if err != nil {
+		return err
+	}
+	region, err := canyu.ParseRegion(c.Region)
+	if err != nil {
+		return err
+	}
+	schools := l.roster.Schools(region)
+	if len(schools) == 0 {
+		return fmt.Errorf("region %s has no school in the roster", region)
+	}
+	return c.print(out, l, canyu.Scope{Kind: canyu.RegionScope, Region: region}, fmt.Sprintf("region %s, %d schools", region, len(schools)))
+}
+
+func (c *linkAdminCommand) Run(ctx context.Context, out stdout) error {
+	l, err := c.linker(ctx)
+	if err != nil {
+		return err
+	}
+	return c.print(out, l, canyu.Scope{Kind: canyu.AdminScope}, "administration: show it to nobody")
+}
+
+func (c *linkSheetCommand) Run(ctx context.Context, out stdout) error {
+	l, err := c.linker(ctx)
+	if err != nil {
+		return err
+	}
+	sc, err := l.school(c.School)
+	if err != nil {
+		return err
+	}
+	a, err := l.activity(c.Activity)
+	if err != nil {
+		return err // which one the sheet is headed by
+	}
+	sheet := linksheet.Sheet{Lang: c.Lang, Activity: a, School: sc, Expires: l.expires, Link: func(class canyu.SchoolClass) (string, error) {
+		return l.link(canyu.Scope{
+			Kind: canyu.ClassScope, Activity: c.Activity, Region: sc.Region,
+			School: sc.Code, Grade: int(class.Grade), Class: int(class.Number),
+		})
+	}}
+	f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot write the sheet: %w", err)
+	}
+	if err := errors.Join(sheet.Write(f), f.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: %d classes, valid until %s: %s\n", sc.Name, len(sc.Classes), l.expires.Add(-time.Second).Format(time.DateTime), c.Out)
+	return nil
 }

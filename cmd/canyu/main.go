@@ -40,6 +40,7 @@ type commands struct {
 	Check      checkCommand      `cmd:"" help:"Check all of the configuration and report every mistake at once."`
 	Replay     replayCommand     `cmd:"" help:"Record submissions from a file (NDJSON, .gz too), each at its own time."`
 	Roster     rosterCommand     `cmd:"" help:"The list of classes and their enrolments."`
+	Link       linkCommand       `cmd:"" help:"Signed links for classes, schools and bureaus, with a QR code."`
 	Report     reportCommand     `cmd:"" help:"The reports to the bureau."`
 	Verify     verifyCommand     `cmd:"" help:"Compare ledger and archive class by class; exit 1 on any difference."`
 	Deadletter deadletterCommand `cmd:"" help:"What the archive could not take."`
