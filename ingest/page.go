@@ -84,7 +84,7 @@ func (s *Server) page(ctx *fasthttp.RequestCtx, activityID string) {
 	switch string(ctx.Method()) {
 	case "GET", "HEAD":
 		if p.open(s, fasthttp.StatusOK) {
-			p.place(s.roster())
+			p.place(s, s.roster())
 		}
 	case "POST":
 		if p.open(s, fasthttp.StatusForbidden) {
@@ -185,7 +185,7 @@ func (p *pageRequest) submit(s *Server) {
 	default:
 		p.at.role = role.String()
 		p.Where = p.whereClass(r)
-		p.thanks(s, r, role)
+		p.thanks(role)
 		p.Thanks.Receipt, p.Thanks.Accepted, p.Thanks.Repeat = got.Receipt.String(), got.Accepted, !got.Counted && !got.Accepted
 		if got.Counted {
 			p.Thanks.Ordinal = grouped(got.Ordinal)

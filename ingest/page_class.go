@@ -19,7 +19,7 @@ type gridView struct {
 	Seats      []gridSeat
 	Steps      []stepView
 	Messages   bool
-	SeatsURL   string // who is done; for browsers that opened a class link
+	SeatsURL   string // who is done; "" for browsers that opened no class link
 	Submission gridSubmission
 	Leave      string
 }
@@ -27,6 +27,7 @@ type gridView struct {
 type gridSeat struct {
 	Number int
 	URL    string
+	Done   bool
 }
 
 // gridSubmission is what all submissions of the class have in common.
@@ -56,22 +57,25 @@ func (p *pageRequest) atSeat() string {
 	return seat
 }
 
-func (p *pageRequest) classGrid(sc *canyu.School, grade uint8, class uint16) {
+func (p *pageRequest) classGrid(s *Server, sc *canyu.School, grade uint8, class uint16) {
 	enrolled, _ := sc.Enrolled(grade, class)
 	at := p.at.oneScreen()
 	v := &gridView{
-		Steps: p.steps(),
-		SeatsURL: "/v1/activities/" + p.a.ID + "/seats?school=" + url.QueryEscape(at.school) + "&grade=" + strconv.Itoa(int(grade)) +
-			"&class=" + strconv.Itoa(int(class)),
+		Steps:      p.steps(),
 		Submission: gridSubmission{p.a.ID, at.school, int(grade), int(class), canyu.Student.String()},
 		Leave:      p.url(choice{school: at.school, grade: at.grade, class: at.class}),
 	}
 	for _, step := range p.a.Steps {
 		v.Messages = v.Messages || step == messageStep
 	}
-	for n := range enrolled {
-		at.seat = strconv.Itoa(n + 1)
-		v.Seats = append(v.Seats, gridSeat{n + 1, p.url(at)})
+	var done []bool
+	if s.gate.Check(p.ctx, canyu.Scope{Kind: canyu.ClassScope, Activity: p.a.ID, Region: sc.Region, School: sc.Code, Grade: int(grade), Class: int(class)}) == nil {
+		v.SeatsURL = "/v1/activities/" + p.a.ID + "/seats?school=" + sc.Code.String() + "&grade=" + strconv.Itoa(int(grade)) + "&class=" + strconv.Itoa(int(class))
+		done, _ = s.seatsDone(s.activities[p.a.ID], canyu.Class{School: sc.Code, Grade: grade, Number: class}, enrolled) // it will be asked again
+	}
+	for n := 1; n <= enrolled; n++ {
+		at.seat = strconv.Itoa(n)
+		v.Seats = append(v.Seats, gridSeat{n, p.url(at), n < len(done) && done[n]})
 	}
 	p.Class = v
 	p.Where = &where{Text: sc.Name + " · " + p.T.classOf(grade, class)}
@@ -83,7 +87,7 @@ func (p *pageRequest) classGrid(sc *canyu.School, grade uint8, class uint16) {
 }
 
 // thanks prepares what stands around a receipt.
-func (p *pageRequest) thanks(s *Server, r *canyu.Roster, role canyu.Role) {
+func (p *pageRequest) thanks(role canyu.Role) {
 	again := p.at
 	if p.at.mode != "" {
 		again = p.at.oneScreen()
@@ -101,16 +105,12 @@ func (p *pageRequest) thanks(s *Server, r *canyu.Roster, role canyu.Role) {
 // be told the same number.
 func (p *pageRequest) schoolCount(s *Server, r *canyu.Roster, role canyu.Role) string {
 	sc, _, _ := p.at.find(r)
-	if sc == nil {
+	if sc == nil || p.a.Public.Counts == canyu.NoCounts || enrolled([]*canyu.School{sc}) < p.a.Public.AtLeast {
 		return ""
-	}
-	classes := make([]canyu.Class, len(sc.Classes))
-	for i, c := range sc.Classes {
-		classes[i] = sc.Class(c)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	tallies, err := s.Ledger.Counts(ctx, p.a.ID, classes)
+	tallies, err := s.Ledger.Counts(ctx, p.a.ID, classesOf([]*canyu.School{sc}))
 	if err != nil {
 		return "" // an ornament
 	}

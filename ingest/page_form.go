@@ -193,7 +193,7 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 	if p.oneScreen() {
 		p.OneScreen = p.url(p.at.oneScreen())
 	}
-	p.thanks(nil, r, role)
+	p.thanks(role)
 	p.write(status, "form")
 }
 

@@ -69,10 +69,10 @@ type linkGroup struct {
 }
 
 // place shows the form of the class that was chosen, or what is to be chosen next.
-func (p *pageRequest) place(r *canyu.Roster) {
-	if s, grade, class := p.at.find(r); s != nil && p.at.class != "" {
+func (p *pageRequest) place(s *Server, r *canyu.Roster) {
+	if sc, grade, class := p.at.find(r); sc != nil && p.at.class != "" {
 		if p.at.mode != "" && p.oneScreen() && p.atSeat() == "" {
-			p.classGrid(s, grade, class)
+			p.classGrid(s, sc, grade, class)
 			return
 		}
 		p.form(r, newForm(p.at, p.a), nil, fasthttp.StatusOK)

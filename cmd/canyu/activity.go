@@ -22,6 +22,7 @@ type activitySettings struct {
 	Identify       string            `yaml:"identify"`
 	Names          string            `yaml:"names"`
 	Public         publicSettings    `yaml:"public"`
+	Page           pageSettings      `yaml:"page"`
 	Report         reportSettings    `yaml:"report"`
 }
 

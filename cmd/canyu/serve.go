@@ -76,6 +76,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			Spool:      waiting,
 			Links:      s.keyring(secret),
 			Pages:      s.pages(e, secret, log),
+			Themes:     s.themes,
 			Viewers:    s.Viewers,
 			Metrics:    fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
 			Log:        log,

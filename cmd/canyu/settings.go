@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest"
 )
 
 // Flags are the settings that every command takes. One that is given on the
@@ -52,7 +53,8 @@ type settings struct {
 	Viewers    int                `yaml:"viewers"` // live streams that this node serves at once
 	Activities []activitySettings `yaml:"activities"`
 
-	activities []*canyu.Activity // Activities, checked
+	activities []*canyu.Activity        // Activities, checked
+	themes     map[string]*ingest.Theme // of their pages
 }
 
 type smtpSettings struct {
@@ -168,6 +170,7 @@ func (s *settings) check() (errs []error) {
 		}
 	}
 	seen := make(map[string]bool)
+	s.themes = make(map[string]*ingest.Theme)
 	for i := range s.Activities {
 		a, problems := s.Activities[i].activity()
 		for _, err := range problems {
@@ -181,6 +184,11 @@ func (s *settings) check() (errs []error) {
 			wrong("activities[%d].report.recipients: are given, but neither smtp nor outbox", i)
 		}
 		s.activities = append(s.activities, a)
+		theme, problems := s.Activities[i].Page.theme(a)
+		for _, err := range problems {
+			wrong("activities[%d].page.%w", i, err)
+		}
+		s.themes[a.ID] = theme
 	}
 	return errs
 }

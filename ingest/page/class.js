@@ -17,7 +17,7 @@
   const writing = document.getElementById('writing'); // whether messages are asked for
   const message = rite.querySelector('.message');
   const text = message && message.querySelector('textarea');
-  let told = new Set(); // by the server
+  let told = new Set(seats.filter((element) => element.classList.contains('done')).map((element) => Number(element.dataset.seat))); // by the server
   let seat = 0;
 
   const numbers = () => {
@@ -37,8 +37,9 @@
       element.classList.toggle('waiting', state === 'waiting');
       element.setAttribute('aria-label', say('class.seat', n) + (state ? ' ' + say('class.' + state) : ''));
     }
-    const n = new Set([...waiting, ...done]).size;
-    tally.textContent = say(n < seats.length ? 'class.tally' : 'class.all', n, seats.length);
+    const left = [...waiting].filter((n) => !done.has(n)).length;
+    tally.textContent = say(done.size < seats.length ? 'class.tally' : 'class.all', done.size, seats.length) +
+      (left ? say('class.tally.waiting', left) : '');
     return { waiting, done };
   };
 
@@ -143,11 +144,11 @@
     if (event.key === 'Escape') back();
   });
 
-  // ask the server who is done; without a class link it does not tell.
+  // ask the server who is done, which it tells who opened a class link.
   const ask = async () => {
     try {
       const reply = await fetch(root.dataset.seats);
-      if (reply.status === 401 || reply.status === 403 || reply.status === 404) return;
+      if (reply.status === 401 || reply.status === 403) return; // the link has expired
       if (reply.ok) {
         told = new Set((await reply.json()).done);
         draw();
@@ -158,5 +159,5 @@
   outbox.onchange(draw);
   aim(seats[0], true);
   draw();
-  ask();
+  if (root.dataset.seats) setTimeout(ask, 20000 * Math.random());
 })();
