@@ -1,0 +1,334 @@
+package reports
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/canyu/canyu"
+)
+
+type bureauView struct {
+	Code     string
+	Heading  string // of the table
+	Parts    bool   // rows are regions
+	Views    []pageLink
+	Switch   []pageLink // regions or schools
+	Filters  []pageLink
+	Search   string
+	Keep     []pageLink // hidden fields of the search form
+	Head     []columnHead
+	Items    []*item
+	Board    bool
+	Matches  string
+	Pages    []pageLink
+	Notes    []string
+	Reports  []dispatch
+	Later    bool // reports are still being read
+	NoReport bool
+}
+
+type columnHead struct {
+	Key, Text, URL string
+	Sorted         string // ascending, descending or ""
+	Number         bool
+}
+
+// item is a row of the table, or a tile of the board: a school or a region.
+type item struct {
+	tile
+	Code   string
+	Region string
+	Left   int
+	Others []string // parents, teachers…
+	sums   *sums
+}
+
+// itemsAtOnce are drawn; the others are on further pages.
+const itemsAtOnce = 100
+
+func regionScope(region canyu.Region, activity string) canyu.Scope {
+	return canyu.Scope{Kind: canyu.RegionScope, Region: region, Activity: activity}
+}
+
+func (s speaker) region(region canyu.Region) string {
+	if region == canyu.Nation {
+		return s.page("nation")
+	}
+	return RegionName(region)
+}
+
+// bureau is everything below /bureau/{region}.
+func (r *visit) bureau(text, file string) error {
+	region, err := canyu.ParseRegion(text)
+	if err != nil {
+		return errNoPage
+	}
+	if err := r.choose(func(activity string) canyu.Scope { return regionScope(region, activity) }); err != nil {
+		return err
+	}
+	where := place{activity: r.activity.ID, region: region}
+	if strings.HasPrefix(file, "report.") {
+		return r.exportReport(region, strings.TrimPrefix(file, "report."))
+	}
+	roster, err := r.roster()
+	if err != nil {
+		return err
+	}
+	schools := roster.Schools(region)
+	if len(schools) == len(roster.Schools(0)) {
+		where.region = 0 // asking for all is cheaper than for each
+	}
+	if len(schools) == 0 {
+		return errNoPage
+	}
+	c, err := r.census(where, schools)
+	if err != nil {
+		return err
+	}
+	switch {
+	case file == "":
+		return r.drawBureau(where, region, c)
+	case strings.HasPrefix(file, "table."):
+		return r.exportBureau(region, c, strings.TrimPrefix(file, "table."))
+	}
+	return errNoPage
+}
+
+func (r *visit) drawBureau(where place, region canyu.Region, c *census) error {
+	s := r.s
+	r.Kind, r.Heading = "bureau", s.region(region)
+	v := &bureauView{Code: region.String()}
+	r.Bureau = v
+	r.Live = "/v1/activities/" + r.activity.ID + "/live?region=" + v.Code
+	if region != canyu.Nation {
+		if crumbs := r.crumbs(region); len(crumbs) > 0 {
+			r.Crumbs = crumbs[:len(crumbs)-1] // the last one is this page
+		}
+	}
+	sum, items := r.items(region, c)
+	r.total(c, sum)
+	r.Total.Facts = append(r.Total.Facts, pageFact{"schools", s.say("schools"), number(sum.Schools), s.page("fact.silent", number(sum.Silent))})
+	r.curve(where, c.schools)
+	r.dayTable(where, c.schools)
+	v.Notes = r.quality(sum)
+	r.Alarms = r.alarmTexts(region)
+	r.controls(v, region)
+	shown := r.filter(items)
+	v.Matches = s.page("matches", number(len(shown)), number(len(items)))
+	v.Items = r.onePage(v, shown)
+	r.reports(v, region)
+	base := "/bureau/" + v.Code
+	keep := []string{"by", r.arg("by"), "show", r.arg("show"), "q", r.arg("q"), "sort", r.arg("sort"), "dir", r.arg("dir")}
+	r.Exports = []pageLink{
+		{URL: r.link(base+"/table.xlsx", keep...), Text: s.page("export.table.xlsx")},
+		{URL: r.link(base+"/table.csv", keep...), Text: s.page("export.table.csv")},
+	}
+	r.write(fasthttp.StatusOK, r.part())
+	return nil
+}
+
+// bySchool reports whether the rows are schools rather than regions.
+func (r *visit) bySchool(region canyu.Region) bool {
+	return region%100 != 0 || r.arg("by") == "school"
+}
+
+// partOf is which part of a region another one lies in.
+func partOf(region, of canyu.Region) canyu.Region {
+	switch {
+	case region == canyu.Nation:
+		return of - of%10000
+	case region%10000 == 0 && of%10000 != 0:
+		return of - of%100
+	}
+	return of
+}
+
+// items are the rows, and the sums over all of them.
+func (r *visit) items(region canyu.Region, c *census) (*sums, []*item) {
+	var all sums
+	var items []*item
+	parts := make(map[canyu.Region]*item)
+	bySchool := r.bySchool(region)
+	c.each(r.activity, func(school *canyu.School, sum *sums, _ []canyu.Tally) {
+		all.add(sum)
+		if bySchool {
+			own := *sum
+			items = append(items, &item{Code: school.Code.String(), Region: r.s.region(school.Region), sums: &own, tile: tile{Name: school.Name}})
+			return
+		}
+		part := partOf(region, school.Region)
+		i := parts[part]
+		if i == nil {
+			i = &item{Code: part.String(), sums: &sums{}, tile: tile{Name: r.s.region(part)}}
+			parts[part] = i
+			items = append(items, i)
+		}
+		i.sums.add(sum)
+	})
+	slices.SortFunc(items, func(a, b *item) int { return cmp.Compare(a.Code, b.Code) })
+	return &all, items
+}
+
+// draw fills in what is shown of an item.
+func (r *visit) draw(i *item, bySchool bool) {
+	count, of := i.sums.headline()
+	t := newTile(count, of)
+	t.Name, t.Full, t.Key = i.Name, i.Name, i.Code
+	if t.URL = r.link("/bureau/" + i.Code); bySchool {
+		t.URL = r.link("/school/" + i.Code)
+	}
+	i.tile, i.Left = t, max(0, of-count)
+	i.Others = nil
+	if !bySchool {
+		i.Others = append(i.Others, number(i.sums.Schools), number(i.sums.Silent))
+	}
+	i.Others = append(i.Others, number(i.sums.Short))
+	for _, role := range r.activity.Roles {
+		if role != canyu.Student {
+			i.Others = append(i.Others, number(i.sums.Tally[role]))
+		}
+	}
+}
+
+// filter leaves the items that were asked for, in the order that was asked for: by
+// code unless somebody wants another. Nothing ranks by itself.
+func (r *visit) filter(items []*item) []*item {
+	show, q := r.arg("show"), strings.ToLower(strings.TrimSpace(r.arg("q")))
+	shown := slices.DeleteFunc(slices.Clone(items), func(i *item) bool {
+		count, of := i.sums.headline()
+		switch {
+		case show == "none" && i.sums.Tally[canyu.Student] > 0:
+			return true
+		case show == "short" && count >= of:
+			return true
+		}
+		return q != "" && !strings.Contains(strings.ToLower(i.Name), q) && !strings.Contains(i.Code, q)
+	})
+	key := func(i *item) float64 {
+		count, of := i.sums.headline()
+		switch r.arg("sort") {
+		case "rate":
+			if q := rate(count, of); q != nil {
+				return *q
+			}
+			return math.Inf(1)
+		case "count":
+			return float64(count)
+		case "of":
+			return float64(of)
+		case "left":
+			return float64(of - count)
+		}
+		return 0
+	}
+	slices.SortStableFunc(shown, func(a, b *item) int {
+		order := cmp.Compare(key(a), key(b))
+		switch r.arg("sort") {
+		case "code", "":
+			order = cmp.Compare(a.Code, b.Code)
+		case "name":
+			order = cmp.Compare(a.Name, b.Name)
+		}
+		if r.arg("dir") == "down" {
+			return -order
+		}
+		return order
+	})
+	return shown
+}
+
+// controls are what the table can be turned into.
+func (r *visit) controls(v *bureauView, region canyu.Region) {
+	s, bySchool := r.s, r.bySchool(region)
+	v.Parts, v.Board = !bySchool, r.arg("view") == "board" || r.Wall
+	option := func(list *[]pageLink, key, value, text string) {
+		*list = append(*list, pageLink{URL: r.address(key, value, "page", "") + "#table", Text: s.page(text), Current: r.arg(key) == value})
+	}
+	option(&v.Views, "view", "", "view.table")
+	option(&v.Views, "view", "board", "view.board")
+	if region%100 == 0 {
+		option(&v.Switch, "by", "", "by.region")
+		option(&v.Switch, "by", "school", "by.school")
+	}
+	option(&v.Filters, "show", "", "show.all")
+	option(&v.Filters, "show", "short", "show.short")
+	option(&v.Filters, "show", "none", "show.none")
+	v.Search = r.arg("q")
+	for _, key := range []string{"activity", "lang", "by", "show", "view", "sort", "dir"} {
+		if value := r.arg(key); value != "" {
+			v.Keep = append(v.Keep, pageLink{Lang: key, Text: value})
+		}
+	}
+	v.Heading = s.page("rows.regions")
+	if bySchool {
+		v.Heading = s.say("schools")
+	}
+	for _, c := range r.columns(bySchool) {
+		if c.Key != "" {
+			dir := ""
+			if at := r.arg("sort"); at == c.Key || at == "" && c.Key == "code" {
+				if c.Sorted, dir = "ascending", "down"; r.arg("dir") == "down" {
+					c.Sorted, dir = "descending", ""
+				}
+			} else if c.Key == "count" || c.Key == "left" || c.Key == "of" {
+				dir = "down"
+			}
+			c.URL = r.address("sort", c.Key, "dir", dir, "page", "") + "#table"
+		}
+		v.Head = append(v.Head, c)
+	}
+}
+
+// columns of the table; those with a key can be sorted by.
+func (r *visit) columns(bySchool bool) []columnHead {
+	s := r.s
+	name := s.say("region")
+	if bySchool {
+		name = s.say("school")
+	}
+	head := []columnHead{
+		{Key: "code", Text: name}, {Key: "of", Text: s.page("column.of"), Number: true}, {Key: "count", Text: s.page("column.count"), Number: true},
+		{Key: "rate", Text: s.say("rate"), Number: true}, {Key: "left", Text: s.page("column.left"), Number: true},
+	}
+	more := []string{s.page("column.short")}
+	if !bySchool {
+		more = append([]string{s.say("schools"), s.page("column.silent")}, more...)
+	}
+	for _, role := range r.activity.Roles {
+		if role != canyu.Student {
+			more = append(more, s.role(role))
+		}
+	}
+	for _, text := range more {
+		head = append(head, columnHead{Text: text, Number: true})
+	}
+	return head
+}
+
+// onePage are the items of the page that was asked for; on the wall, all that fit.
+func (r *visit) onePage(v *bureauView, shown []*item) []*item {
+	pages := max(1, (len(shown)+itemsAtOnce-1)/itemsAtOnce)
+	at, err := strconv.Atoi(r.arg("page"))
+	if err != nil || at < 1 || at > pages {
+		at = 1
+	}
+	if pages > 1 {
+		for n := 1; n <= pages; n++ {
+			if n == 1 || n == pages || max(n-at, at-n) <= 2 {
+				v.Pages = append(v.Pages, pageLink{URL: r.address("page", strconv.Itoa(n)) + "#table", Text: strconv.Itoa(n), Current: n == at})
+			} else if last := len(v.Pages) - 1; v.Pages[last].Text != "…" {
+				v.Pages = append(v.Pages, pageLink{Text: "…"})
+			}
+		}
+	}
+	shown = shown[(at-1)*itemsAtOnce : min(len(shown), at*itemsAtOnce)]
+	for _, i := range shown {
+		r.draw(i, !v.Parts)
+	}
+	return shown
+}

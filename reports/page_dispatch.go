@@ -1,0 +1,116 @@
+package reports
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/canyu/canyu"
+)
+
+// dispatch is a report that was frozen, and what became of it.
+type dispatch struct {
+	Day        string
+	Revision   int
+	AsOf       string
+	Forms      []pageLink
+	Deliveries []deliveryRow
+	frozen     canyu.Frozen // without its body
+	sent       []canyu.Delivery
+}
+
+type deliveryRow struct {
+	To, State, Text, Answer, At string
+}
+
+// reportForms are the forms that a frozen report can be had in.
+var reportForms = []string{"html", "xlsx", "csv", "txt", "json"}
+
+// reports lists what was frozen for the region, the newest first.
+func (r *visit) reports(v *bureauView, region canyu.Region) {
+	if r.Wall || region == canyu.Nation {
+		v.NoReport = region == canyu.Nation
+		return
+	}
+	a := r.activity
+	list, at, err := r.p.dispatches.get(r, r.p, place{activity: a.ID, region: region}, keepReports, archivePatience,
+		func(ctx context.Context) ([]dispatch, error) { return r.p.readDispatches(ctx, a, region) })
+	if err != nil && at.IsZero() {
+		v.Later = true
+		return
+	}
+	for _, d := range list { // each visitor has a language of his own
+		d.Day, d.Revision, d.AsOf = r.s.date(d.frozen.Day), d.frozen.Revision, r.s.moment(d.frozen.AsOf.In(a.Zone))
+		for _, form := range reportForms {
+			d.Forms = append(d.Forms, pageLink{Text: form, URL: r.link("/bureau/"+region.String()+"/report."+form,
+				"activity", a.ID, "day", d.frozen.Day.String(), "revision", strconv.Itoa(d.frozen.Revision))})
+		}
+		for _, s := range d.sent {
+			d.Deliveries = append(d.Deliveries, deliveryRow{To: s.Recipient, State: string(s.State), Text: r.Say("delivery." + string(s.State)),
+				Answer: s.Answer, At: s.At.In(a.Zone).Format("01-02 15:04")})
+		}
+		v.Reports = append(v.Reports, d)
+	}
+	v.NoReport = len(v.Reports) == 0
+}
+
+func (p *Pages) readDispatches(ctx context.Context, a *canyu.Activity, region canyu.Region) ([]dispatch, error) {
+	frozen, err := p.Archive.Frozen(ctx, a.ID, region)
+	if err != nil {
+		return nil, err
+	}
+	deliveries, err := p.Archive.Deliveries(ctx, a.ID, region)
+	if err != nil {
+		return nil, err
+	}
+	var list []dispatch
+	for _, f := range slices.Backward(frozen) {
+		f.Body = nil // a province's weigh megabytes
+		d := dispatch{frozen: f}
+		for _, s := range deliveries {
+			if s.School == 0 && s.Day == f.Day && s.Revision == f.Revision {
+				d.sent = append(d.sent, s)
+			}
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+// quality are the notes on the numbers that are on the page.
+func (r *visit) quality(sum *sums) []string {
+	var notes []string
+	for _, n := range []Note{{SilentSchools, sum.Silent}, {BelowTarget, sum.Short}, {OverEnrolled, sum.Over}} {
+		if n.Count > 0 {
+			notes = append(notes, r.s.say(string(n.Kind), n.Count))
+		}
+	}
+	return notes
+}
+
+// alarmTexts are the alarms of a region and those of everybody: a report that is
+// overdue, or a calendar that is missing.
+func (r *visit) alarmTexts(region canyu.Region) []string {
+	var texts []string
+	if r.p.Calendar != nil {
+		if year := r.p.Calendar.Missing(r.now.In(r.activity.Zone)); year != 0 {
+			texts = append(texts, r.Say("alarm.calendar", year))
+		}
+	}
+	if r.p.Alarms == nil {
+		return texts
+	}
+	lines, _, err := r.p.alarms.get(r, r.p, struct{}{}, keepReports, archivePatience, func(ctx context.Context) ([]Line, error) {
+		return r.p.Alarms(ctx, r.p.now())
+	})
+	if err != nil {
+		return texts
+	}
+	for _, l := range lines {
+		if l.Standing == Blind || l.Activity != r.activity.ID || region != canyu.Nation && !region.Contains(l.Region) {
+			continue
+		}
+		texts = append(texts, r.Say("alarm."+string(l.Standing), r.s.region(l.Region), r.s.shortDay(l.Day)))
+	}
+	return texts
+}
