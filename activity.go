@@ -21,6 +21,7 @@ type Activity struct {
 	Roles          []Role   // who may take part
 	Identify       Identify
 	Public         Publicity
+	Wall           *Wall // nil: what participants write is shown to nobody
 	Report         ReportPlan
 }
 

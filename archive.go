@@ -99,6 +99,8 @@ type Archive interface {
 	// the reports of one region, or of all for region 0.
 	Deliveries(ctx context.Context, activity string, region Region) ([]Delivery, error)
 
+	WallArchive
+
 	Close() error
 }
 
