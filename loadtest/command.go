@@ -3,15 +3,11 @@ package loadtest
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"os"
-	"time"
-
 	"github.com/redis/go-redis/v9"
 	"github.com/valyala/fasthttp"
+	"io"
+	"net"
 
-	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/loadtest/baseline"
 	"github.com/canyu/canyu/loadtest/chaos"
 )
@@ -19,115 +15,14 @@ import (
 // Command is canyu loadtest. Its commands are run with a context.Context and an
 // io.Writer for the result; progress goes to standard error.
 type Command struct {
-	Run      RunCmd      `cmd:"" default:"withargs" help:"Load a running server, then compare what it acknowledged with what it counted."`
-	Roster   RosterCmd   `cmd:"" help:"Write the made-up roster, to be imported by the server under test."`
-	Bench    BenchCmd    `cmd:"" help:"Start the baselines and canyu on both engines and measure them side by side."`
-	Baseline BaselineCmd `cmd:"" help:"Run one of the servers that canyu is measured against."`
+	Run       RunCmd       `cmd:"" default:"withargs" help:"Load a running server, then compare what it acknowledged with what it counted."`
+	Merge     MergeCmd     `cmd:"" help:"Add up the results of several generators."`
+	Scenarios ScenariosCmd `cmd:"" help:"Describe the loads that have a name."`
+	Roster    RosterCmd    `cmd:"" help:"Write the made-up roster, to be imported by the server under test."`
+	Bench     BenchCmd     `cmd:"" help:"Start the baselines and canyu on both engines and measure them side by side."`
+	Baseline  BaselineCmd  `cmd:"" help:"Run one of the servers that canyu is measured against."`
 
 	Chaos chaos.Command `cmd:"" help:"Start servers and canyu, break them while clients submit, and reconcile what was acknowledged."`
-}
-
-// RunCmd is canyu loadtest run.
-type RunCmd struct {
-	Target      string `help:"URL of the server." default:"http://127.0.0.1:8080"`
-	AllowRemote bool   `help:"Allow a target that is another machine."`
-	Activity    string `help:"Id of the activity." required:""`
-	Steps       string `help:"Steps that are submitted, separated by commas." default:"bow,flower,message"`
-	RosterFile  string `name:"roster" help:"The roster (CSV, UTF-8) that the server has imported; otherwise a made-up one as canyu loadtest roster writes it." type:"existingfile"`
-	Synthetic   `embed:""`
-
-	Rate  float64       `help:"Requests per second at a constant rate; 0 is as fast as possible." xor:"schedule"`
-	Bell  float64       `help:"Lesson bell: rise to this many requests per second, hold, decay." xor:"schedule"`
-	Rise  time.Duration `help:"Of the bell." default:"5s"`
-	Hold  time.Duration `help:"Of the bell." default:"10s"`
-	Decay time.Duration `help:"Of the bell." default:"20s"`
-
-	Duration    time.Duration `help:"How long; a bell ends by itself." default:"10s"`
-	Count       int64         `help:"How many requests at most; 0 is no limit."`
-	First       int64         `help:"Begin at this request of the source: --first of a second run is the first's next."`
-	Seed        uint64        `help:"Of the order of the pupils: the same seed makes the same requests." default:"1"`
-	Repeats     float64       `help:"Share of requests that come from somebody who has taken part already."`
-	Connections int           `help:"How many connections." default:"256"`
-	Timeout     time.Duration `help:"Of one request." default:"10s"`
-	Reconcile   bool          `help:"Compare with the server's counts at the end." default:"true" negatable:""`
-	JSON        bool          `help:"Print the result as JSON."`
-	Quiet       bool          `help:"No progress."`
-}
-
-// Run does it. The error is [ErrDifference] where the numbers do not agree.
-func (c *RunCmd) Run(ctx context.Context, out io.Writer) error {
-	target, err := NewTarget(ctx, c.Target, c.AllowRemote)
-	if err != nil {
-		return err
-	}
-	roster, err := c.roster()
-	if err != nil {
-		return err
-	}
-	source, err := NewSource(roster, SourceOptions{
-		Activity: c.Activity, Steps: splitList(c.Steps), Seed: c.Seed, Repeats: c.Repeats,
-	})
-	if err != nil {
-		return err
-	}
-	o := Options{
-		Target: target, Source: source, Connections: c.Connections, Timeout: c.Timeout,
-		Duration: c.Duration, Count: c.Count, First: c.First,
-	}
-	switch {
-	case c.Bell > 0:
-		o.Schedule, o.Duration = Bell{c.Bell, c.Rise, c.Hold, c.Decay}, 0
-	case c.Rate > 0:
-		o.Schedule = Constant(c.Rate)
-	default:
-		o.Schedule = Flood{}
-	}
-	end := func() {}
-	if !c.Quiet {
-		o.Every, end = progress(os.Stderr)
-	}
-	var before Counts
-	if c.Reconcile {
-		if before, err = FetchCounts(ctx, target, c.Activity, roster.Schools(0)); err != nil {
-			return err
-		}
-	}
-	res, err := Run(ctx, o)
-	end()
-	if err != nil {
-		return err
-	}
-	if c.Reconcile {
-		// Ctrl-C ends the load, not the reconciliation.
-		after, err := FetchCounts(context.WithoutCancel(ctx), target, c.Activity, roster.Schools(0))
-		if err != nil {
-			return err
-		}
-		res.Reconciliation = Reconcile(before, after, res.Acknowledged, res.Unknown)
-	}
-	write := res.WriteText
-	if c.JSON {
-		write = res.WriteJSON
-	}
-	if err := write(out); err != nil {
-		return err
-	}
-	if res.Reconciliation != nil {
-		return res.Reconciliation.Err()
-	}
-	return nil
-}
-
-func (c *RunCmd) roster() (*canyu.Roster, error) {
-	if c.RosterFile == "" {
-		return c.Synthetic.Roster()
-	}
-	f, err := os.Open(c.RosterFile)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the roster: %w", err)
-	}
-	defer f.Close()
-	return ReadRoster(f)
 }
 
 // RosterCmd is canyu loadtest roster.

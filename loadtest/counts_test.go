@@ -34,19 +34,25 @@ func (c *counter) handle(ctx *fasthttp.RequestCtx) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ctx.IsPost() && string(ctx.Path()) == "/v1/participations" {
+		if text := ctx.PostBody(); text[0] == '[' {
+			var items []body
+			if err := json.Unmarshal(text, &items); err != nil {
+				ctx.Error(err.Error(), 400)
+				return
+			}
+			var results []string
+			for _, b := range items {
+				results = append(results, fmt.Sprintf(`{"counted":true,"receipt":"\"status\":500","status":%d}`, c.count(b)))
+			}
+			fmt.Fprintf(ctx, `{"results":[%s]}`, strings.Join(results, ","))
+			return
+		}
 		var b body
 		if err := json.Unmarshal(ctx.PostBody(), &b); err != nil {
 			ctx.Error(err.Error(), 400)
 			return
 		}
-		pupil := [4]any{b.School, b.Grade, b.Class, b.Seat}
-		if c.seen[pupil] {
-			return
-		}
-		c.seen[pupil] = true
-		school, _ := canyu.ParseSchoolCode(b.School)
-		c.classes[canyu.Class{School: school, Grade: uint8(b.Grade), Number: uint16(b.Class)}] += c.plant(b)
-		ctx.SetStatusCode(201)
+		ctx.SetStatusCode(c.count(b))
 		return
 	}
 	if string(ctx.Path()) != "/v1/activities/qingming-2017/counts" {
@@ -61,6 +67,17 @@ func (c *counter) handle(ctx *fasthttp.RequestCtx) {
 		}
 	}
 	fmt.Fprintf(ctx, `{"participants":{"student":1},"submissions":1,"enrolled":50,"rate":null,"classes":[%s]}`, strings.Join(classes, ","))
+}
+
+func (c *counter) count(b body) (status int) {
+	pupil := [4]any{b.School, b.Grade, b.Class, b.Seat}
+	if c.seen[pupil] {
+		return 200
+	}
+	c.seen[pupil] = true
+	school, _ := canyu.ParseSchoolCode(b.School)
+	c.classes[canyu.Class{School: school, Grade: uint8(b.Grade), Number: uint16(b.Class)}] += c.plant(b)
+	return 201
 }
 
 func TestReconcileFindsWhatIsPlanted(t *testing.T) {

@@ -27,9 +27,10 @@ type shard struct {
 	latency  *hdrhistogram.Histogram // from the intended start
 	service  *hdrhistogram.Histogram // from the actual start
 	interval *hdrhistogram.Histogram // latency since the last second
-	statuses [600]int64
-	silent   int64 // sent and not answered
-	unsent   int64 // due, and no connection became free in time
+	statuses [600]int64              // of answers
+	items    [600]int64              // of the submissions in them
+	silent   int64                   // submissions sent and not answered
+	unsent   int64                   // due, and no connection became free in time
 	_        [64]byte
 }
 
@@ -45,9 +46,15 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d, 0), longest).Microseconds()) // cannot fail: it is in range
 }
 
-// answered notes a reply, from the intended and from the actual start.
-func (s *shard) answered(status int, latency, service time.Duration) {
+// answered notes a reply, what it says of each submission, and how long it took
+// from the intended and from the actual start.
+func (s *shard) answered(status int, items []int, latency, service time.Duration) {
 	s.mu.Lock()
+	for _, of := range items {
+		if of >= 0 && of < len(s.items) {
+			s.items[of]++
+		}
+	}
 	if status >= 0 && status < len(s.statuses) {
 		s.statuses[status]++
 	}
@@ -58,12 +65,12 @@ func (s *shard) answered(status int, latency, service time.Duration) {
 }
 
 // missed notes a request without a reply: its latency is how long it has waited.
-func (s *shard) missed(sent bool, latency time.Duration) {
+func (s *shard) missed(sent bool, latency time.Duration, submissions int) {
 	s.mu.Lock()
 	if sent {
-		s.silent++
+		s.silent += int64(submissions)
 	} else {
-		s.unsent++
+		s.unsent += int64(submissions)
 	}
 	record(s.latency, latency)
 	record(s.interval, latency)
@@ -90,7 +97,7 @@ func (r *recorder) second() (h *hdrhistogram.Histogram, failed int64) {
 		h.Merge(s.interval)
 		s.interval.Reset()
 		failed += s.silent + s.unsent
-		for status, n := range s.statuses {
+		for status, n := range s.items {
 			if status >= 400 {
 				failed += n
 			}
@@ -109,6 +116,7 @@ func (r *recorder) sum() *shard {
 		all.service.Merge(s.service)
 		for status, n := range s.statuses {
 			all.statuses[status] += n
+			all.items[status] += s.items[status]
 		}
 		all.silent += s.silent
 		all.unsent += s.unsent

@@ -23,12 +23,14 @@ type Result struct {
 	Seconds     float64          `json:"seconds"`
 	Requests    int64            `json:"requests"` // answered
 	Rate        float64          `json:"rate"`     // answered per second
-	Statuses    map[int]int64    `json:"statuses"`
-	Outcomes    map[string]int64 `json:"outcomes"`
+	Statuses    map[int]int64    `json:"statuses"` // of answers
+	Outcomes    map[string]int64 `json:"outcomes"` // of submissions: of each in an array
+	Resent      int64            `json:"resent,omitempty"`
+	Twice       int64            `json:"told_twice"` // pupils who were answered 201 more than once
 	Errors      map[string]int64 `json:"errors,omitempty"`
 	Latency     Percentiles      `json:"latency_ms"` // from the intended start
 	Service     Percentiles      `json:"service_ms"` // from when it was sent
-	Timeline    []Second         `json:"-"`
+	Timeline    []Second         `json:"timeline,omitempty"`
 
 	// First and Next are the requests of the source to begin and to go on with.
 	First int64 `json:"first"`
@@ -41,6 +43,8 @@ type Result struct {
 	Unknown      map[canyu.Class]int `json:"-"`
 
 	Reconciliation *Reconciliation `json:"reconciliation,omitempty"`
+
+	latency, service *hdrhistogram.Histogram
 }
 
 // Percentiles are in milliseconds.
@@ -96,19 +100,35 @@ func outcome(status int) string {
 
 func (r *runner) result(elapsed time.Duration, line []Second) *Result {
 	all := r.rec.sum()
+	if r.Schedule != (Flood{}) {
+		before := int64(0)
+		for i := range line {
+			by := dueBy(r.Schedule, line[i].At)
+			at := time.Duration(0)
+			if i > 0 {
+				at = line[i-1].At
+			}
+			line[i].Due = float64(by-before) / (line[i].At - at).Seconds()
+			before = by
+		}
+	}
 	res := &Result{
 		Schedule: r.Schedule.String(), Connections: r.Connections,
 		Started: r.start.Round(time.Millisecond), Seconds: elapsed.Seconds(),
 		Statuses: make(map[int]int64), Outcomes: make(map[string]int64), Errors: r.rec.errors,
 		Latency: percentiles(all.latency), Service: percentiles(all.service),
+		latency: all.latency, service: all.service,
+		Resent: r.again.Load(), Twice: r.twice.Load(),
 		Timeline: line, First: r.First, Next: min(r.First+r.next.Load(), r.Source.Requests()),
 		Acknowledged: make(map[canyu.Class]int), Unknown: make(map[canyu.Class]int),
 	}
 	for status, n := range all.statuses {
 		if n > 0 {
 			res.Statuses[status] = n
-			res.Outcomes[outcome(status)] += n
 			res.Requests += n
+		}
+		if n := all.items[status]; n > 0 {
+			res.Outcomes[outcome(status)] += n
 		}
 	}
 	res.Rate = float64(res.Requests) / res.Seconds
@@ -128,7 +148,7 @@ func (r *runner) result(elapsed time.Duration, line []Second) *Result {
 	return res
 }
 
-// Total is how many requests were due, answered or not.
+// Total is how many submissions were due, answered or not.
 func (r *Result) Total() (n int64) {
 	for _, k := range r.Outcomes {
 		n += k
@@ -148,10 +168,19 @@ func (r *Result) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "schedule\t%s, %d connections\n", r.Schedule, r.Connections)
 	fmt.Fprintf(t, "answered\t%d in %.2f s: %.0f/s\n", r.Requests, r.Seconds, r.Rate)
+	if total := r.Total(); total != r.Requests {
+		fmt.Fprintf(t, "submissions\t%d: %.0f/s\n", total, float64(total)/r.Seconds)
+	}
 	for _, name := range outcomes {
 		if n := r.Outcomes[name]; n > 0 {
 			fmt.Fprintf(t, "  %s\t%d\n", name, n)
 		}
+	}
+	if r.Resent > 0 {
+		fmt.Fprintf(t, "sent again\t%d\n", r.Resent)
+	}
+	if r.Twice > 0 {
+		fmt.Fprintf(t, "TOLD TWICE\t%d pupils were counted and counted again\n", r.Twice)
 	}
 	var statuses []string
 	for _, s := range slices.Sorted(maps.Keys(r.Statuses)) {

@@ -1,9 +1,12 @@
 package loadtest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,15 +24,13 @@ type Options struct {
 	First       int64         // the source's first request: a later run goes on at Result.Next
 	Timeout     time.Duration // of one request, from its intended start too; default 10 s
 	Every       func(Second)  // told each second, where set
-}
+	Path        string        // where submissions are posted, if not on canyu
 
-// Second is one second of a run.
-type Second struct {
-	At     time.Duration // since the start, at its end
-	Rate   float64       // requests answered per second
-	P50    time.Duration // from the intended start
-	P99    time.Duration
-	Failed int64 // since the start: refused, failed, unanswered, unsent
+	// Retries is how often a request without an answer, or with 429 or 5xx, is sent
+	// again, after Pause: the very same body. It is one request in every number but
+	// Result.Resent, and its latency ends with the last answer.
+	Retries int
+	Pause   time.Duration
 }
 
 // participations is where submissions are posted.
@@ -43,6 +44,9 @@ type runner struct {
 	next  atomic.Int64
 	acked []atomic.Uint32 // by class of the source: replies 201
 	maybe []atomic.Uint32 // requests that may have been counted: nobody knows
+	told  []atomic.Uint64 // a bit for each pupil who was told 201
+	twice atomic.Int64    // pupils who were told so again
+	again atomic.Int64    // requests sent once more
 	start time.Time
 }
 
@@ -64,10 +68,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}
 	r := &runner{
 		Options: o,
-		head:    o.Target.head("POST", participations),
+		head:    o.Target.head("POST", cmp.Or(o.Path, participations)),
 		rec:     newRecorder(),
 		acked:   make([]atomic.Uint32, o.Source.Classes()),
 		maybe:   make([]atomic.Uint32, o.Source.Classes()),
+		told:    make([]atomic.Uint64, o.Source.Pupils()/64+1),
 	}
 	conns, err := r.connect(ctx)
 	if err != nil {
@@ -132,9 +137,12 @@ func (r *runner) work(ctx context.Context, c *conn, s *shard) {
 			}
 			due = now
 		}
-		var class int
-		if body, class, ok = r.Source.Append(body[:0], r.First+i); !ok {
+		var who Asked
+		if body, who, ok = r.Source.Append(body[:0], r.First+i); !ok {
 			return
+		}
+		if who.Count == 0 {
+			continue
 		}
 		if due > now {
 			timer.Reset(due - now)
@@ -145,38 +153,96 @@ func (r *runner) work(ctx context.Context, c *conn, s *shard) {
 			}
 			now = time.Since(r.start)
 		}
-		r.send(ctx, c, s, body, class, due, now)
+		r.send(ctx, c, s, body, who, due, now)
 	}
 }
 
-func (r *runner) send(ctx context.Context, c *conn, s *shard, body []byte, class int, due, now time.Duration) {
+func (r *runner) send(ctx context.Context, c *conn, s *shard, body []byte, who Asked, due, now time.Duration) {
 	if late := now - due; late > r.Timeout { // the pupil has given up
-		s.missed(false, late)
+		s.missed(false, late, who.Count)
 		return
 	}
-	if err := c.open(ctx); err != nil {
-		r.rec.fail(err)
-		s.missed(false, time.Since(r.start)-due)
-		pause(ctx, 100*time.Millisecond) // a server that is away is not asked faster for it
+	sent, unknown := false, false // whether an earlier try may have been counted
+	for try := 0; ; try++ {
+		status, err := 0, c.open(ctx)
+		if err != nil {
+			pause(ctx, 100*time.Millisecond) // a server that is away is not asked faster for it
+		} else {
+			sent = true
+			status, err = c.do(r.head, body, r.start.Add(now))
+			unknown = unknown || err != nil
+		}
+		end := time.Since(r.start)
+		switch {
+		case err != nil:
+			r.rec.fail(err)
+		case status >= 400:
+			r.rec.fail(fmt.Errorf("%d: %.120s", status, c.resp.Body()))
+		}
+		if bad := err != nil || status == 429 || status >= 500; bad && try < r.Retries && ctx.Err() == nil {
+			unknown = unknown || status >= 500
+			r.again.Add(1)
+			pause(ctx, r.Pause)
+			now = time.Since(r.start)
+			continue
+		}
+		if err != nil {
+			for i := range int64(who.Count) {
+				if unknown {
+					r.maybe[r.Source.ClassOf(who.Pupil+i)].Add(1)
+				}
+			}
+			s.missed(sent, end-due, who.Count)
+			return
+		}
+		var statuses [MaxArray]int
+		r.answered(statuses[:who.Count], c.resp.Body(), who, status, unknown)
+		s.answered(status, statuses[:who.Count], end-due, end-now)
 		return
 	}
-	status, err := c.do(r.head, body, r.start.Add(now))
-	end := time.Since(r.start)
-	switch {
-	case err != nil:
-		r.maybe[class].Add(1)
-		r.rec.fail(err)
-		s.missed(true, end-due)
-		return
-	case status == 201:
-		r.acked[class].Add(1)
-	case status == 202 || status >= 500: // spooled, or failed no one knows where
-		r.maybe[class].Add(1)
+}
+
+// answered notes what the answer says to each pupil of the request, and fills
+// statuses with it.
+func (r *runner) answered(statuses []int, body []byte, who Asked, status int, unknown bool) {
+	results := results{body: body}
+	for i := range statuses {
+		of := status
+		if r.Source.array > 1 && status == 200 {
+			of = results.next()
+		}
+		statuses[i] = of
+		pupil := who.Pupil + int64(i)
+		switch {
+		case of == 201:
+			r.acked[r.Source.ClassOf(pupil)].Add(1)
+			if bit := uint64(1) << (pupil % 64); r.told[pupil/64].Or(bit)&bit != 0 {
+				r.twice.Add(1)
+			}
+		case of == 202 || of >= 500 || unknown: // spooled, or failed no one knows where
+			r.maybe[r.Source.ClassOf(pupil)].Add(1)
+		}
 	}
-	if status >= 400 {
-		r.rec.fail(fmt.Errorf("%d: %.120s", status, c.resp.Body()))
+}
+
+// results are the statuses of an array's items, in order. Within JSON's strings the
+// quotes would be escaped, so the name is found nowhere else.
+type results struct{ body []byte }
+
+// next is 500 where the answer has too few.
+func (r *results) next() int {
+	const name = `"status":`
+	i := bytes.Index(r.body, []byte(name))
+	if i < 0 || len(r.body) < i+len(name)+3 {
+		return 500
 	}
-	s.answered(status, end-due, end-now)
+	digits := r.body[i+len(name):][:3]
+	r.body = r.body[i+len(name)+3:]
+	status, err := strconv.Atoi(string(digits))
+	if err != nil {
+		return 500
+	}
+	return status
 }
 
 // pause waits, or until ctx ends.
@@ -203,9 +269,8 @@ func (r *runner) watch(done <-chan struct{}) []Second {
 		at := time.Since(r.start)
 		sec := Second{
 			At: at, Rate: float64(h.TotalCount()) / (at - last).Seconds(),
-			P50:    time.Duration(h.ValueAtQuantile(50)) * time.Microsecond,
-			P99:    time.Duration(h.ValueAtQuantile(99)) * time.Microsecond,
-			Failed: failed,
+			P50: quantile(h, 50), P99: quantile(h, 99),
+			Failed: failed, latency: h,
 		}
 		last = at
 		line = append(line, sec)

@@ -3,6 +3,8 @@ package loadtest
 import (
 	"fmt"
 	"math"
+	"slices"
+	"sort"
 	"time"
 )
 
@@ -75,3 +77,65 @@ func (b Bell) String() string {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// Knot is a rate at an instant, both in units of their own.
+type Knot struct{ At, Rate float64 }
+
+// Profile is a rate that goes evenly from knot to knot.
+type Profile struct {
+	name  string
+	knots []Knot
+	sums  []float64 // of the rates up to each knot
+	total int64
+	scale time.Duration // of one unit of At
+}
+
+// NewProfile stretches the knots, which must be in order, to a number of requests and
+// a duration.
+func NewProfile(name string, knots []Knot, requests int64, in time.Duration) *Profile {
+	p := &Profile{name: name, knots: knots, sums: make([]float64, len(knots)), total: requests}
+	for i := 1; i < len(knots); i++ {
+		a, b := knots[i-1], knots[i]
+		p.sums[i] = p.sums[i-1] + (a.Rate+b.Rate)/2*(b.At-a.At)
+	}
+	p.scale = seconds(in.Seconds() / (knots[len(knots)-1].At - knots[0].At))
+	return p
+}
+
+// Due implements [Schedule].
+func (p *Profile) Due(n int64) (time.Duration, bool) {
+	if n < 0 || n >= p.total {
+		return 0, false
+	}
+	sum := p.sums[len(p.sums)-1] * float64(n) / float64(p.total)
+	i, exact := slices.BinarySearch(p.sums, sum)
+	if !exact {
+		i--
+	}
+	if i == len(p.knots)-1 { // a request at the very end, by rounding
+		i--
+	}
+	a, b := p.knots[i], p.knots[i+1]
+	sum -= p.sums[i]
+	x := 0.0 // solves a.Rate·x + slope·x²/2 = sum, without the difference that loses digits
+	if sum > 0 {
+		slope := (b.Rate - a.Rate) / (b.At - a.At)
+		x = 2 * sum / (a.Rate + math.Sqrt(max(0, a.Rate*a.Rate+2*slope*sum)))
+	}
+	return time.Duration((a.At - p.knots[0].At + x) * float64(p.scale)), true
+}
+
+func (p *Profile) String() string { return fmt.Sprintf("%s, %d requests", p.name, p.total) }
+
+// dueBy is how many requests of a schedule are due before t.
+func dueBy(s Schedule, t time.Duration) int64 {
+	late := func(n int64) bool {
+		due, ok := s.Due(n)
+		return !ok || due >= t
+	}
+	top := int64(1)
+	for !late(top) {
+		top *= 2
+	}
+	return int64(sort.Search(int(top), func(n int) bool { return late(int64(n)) }))
+}

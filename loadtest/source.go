@@ -3,18 +3,22 @@ package loadtest
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 
 	"github.com/canyu/canyu"
 )
+
+// MaxArray is how many submissions one request may carry.
+const MaxArray = 100
 
 // Source is the requests of a load test: request n is a pure function of n, the
 // roster and the seed. Nothing is made in advance but a list of the classes, so 14 M
 // pupils cost no more than their 280,000 classes. Safe for concurrent use.
 //
 // Pupils come in pseudo-random order over all classes, each once, as when the
-// bell rings everywhere; between them some come a second time (see Repeats).
+// bell rings everywhere, or one after the other at the screens of their classes
+// (see Screens); between them some come a second time (see Repeats). A request is
+// of one pupil, or of an array of them (see Array).
 type Source struct {
 	classes []sourceClass
 	starts  []int64 // of each class, its first pupil; then the number of pupils
@@ -23,9 +27,19 @@ type Source struct {
 	prefix  []byte
 	steps   []byte
 	seed    uint64
+	array   int64
+	screens *screens // nil: in pseudo-random order
 
 	repeats   float64
 	exhausted int64 // the first request for which there is no pupil left
+	part, of  int64 // this source's share of the requests
+}
+
+// Asked is who a request is of: Count pupils, the first of them Pupil. Pupils are
+// numbered by class and seat.
+type Asked struct {
+	Pupil int64
+	Count int
 }
 
 type sourceClass struct {
@@ -43,6 +57,18 @@ type SourceOptions struct {
 	// first. Half of them resend the very same submission (a double click, a retry
 	// after a lost reply), half are made anew.
 	Repeats float64
+
+	// Array is how many pupils a request is of, at most; 0 and 1: one, and not in
+	// an array.
+	Array int
+
+	// Screens, where not 0, is how many classes take part at a time, each at one
+	// screen: their pupils come one after the other, and then the next class's.
+	Screens int
+
+	// Part of Of, from 0: only every Of-th request, so that several generators make
+	// all of them between each other. Of 0 is all of them.
+	Part, Of int
 }
 
 // NewSource makes the source of all pupils of the roster.
@@ -50,7 +76,12 @@ func NewSource(r *canyu.Roster, o SourceOptions) (*Source, error) {
 	if !(o.Repeats >= 0 && o.Repeats < 1) { // NaN neither
 		return nil, fmt.Errorf("repeats %g: want a share of at least 0 and below 1", o.Repeats)
 	}
-	s := &Source{seed: mix(o.Seed ^ 0x63616e7975), repeats: o.Repeats}
+	if o.Array < 0 || o.Array > MaxArray || o.Screens < 0 || o.Part < 0 || o.Part >= max(o.Of, 1) {
+		return nil, fmt.Errorf("array %d, screens %d, part %d of %d: want arrays of at most %d, and a part below the number of parts",
+			o.Array, o.Screens, o.Part, o.Of, MaxArray)
+	}
+	s := &Source{seed: mix(o.Seed ^ 0x63616e7975), repeats: o.Repeats, array: int64(max(o.Array, 1)),
+		part: int64(o.Part), of: int64(max(o.Of, 1))}
 	pupils := int64(0)
 	for _, school := range r.Schools(0) {
 		for _, c := range school.Classes {
@@ -74,9 +105,14 @@ func NewSource(r *canyu.Roster, o SourceOptions) (*Source, error) {
 		}
 		s.guide = append(s.guide, c)
 	}
-	s.order = newPermutation(uint64(pupils), s.seed)
-	s.exhausted = int64(float64(pupils) / (1 - o.Repeats))
-	for s.firsts(s.exhausted) > pupils {
+	units := (pupils + s.array - 1) / s.array
+	if o.Screens > 0 {
+		s.screens = newScreens(s.starts, s.array, min(o.Screens, len(s.classes)))
+		units = s.screens.units()
+	}
+	s.order = newPermutation(uint64(units), s.seed)
+	s.exhausted = int64(float64(units) / (1 - o.Repeats))
+	for s.firsts(s.exhausted) > units {
 		s.exhausted--
 	}
 
@@ -97,8 +133,9 @@ func NewSource(r *canyu.Roster, o SourceOptions) (*Source, error) {
 // Pupils is how many there are.
 func (s *Source) Pupils() int64 { return s.starts[len(s.classes)] }
 
-// Requests is how many requests there are: one for each pupil, and the repeats.
-func (s *Source) Requests() int64 { return s.exhausted }
+// Requests is how many requests there are: one for each pupil or array, and the
+// repeats.
+func (s *Source) Requests() int64 { return (s.exhausted - s.part + s.of - 1) / s.of }
 
 // Classes is the number of classes; [Source.Class] names them.
 func (s *Source) Classes() int { return len(s.classes) }
@@ -106,16 +143,26 @@ func (s *Source) Classes() int { return len(s.classes) }
 // Class is class i of the source.
 func (s *Source) Class(i int) canyu.Class { return s.classes[i].class }
 
+// ClassOf is the class of a pupil.
+func (s *Source) ClassOf(pupil int64) int {
+	class := int(s.guide[pupil/64])
+	for s.starts[class+1] <= pupil {
+		class++
+	}
+	return class
+}
+
 // firsts is how many of the requests before n are a pupil's first: repeats are
 // spread evenly, so that n alone says it.
 func (s *Source) firsts(n int64) int64 { return n - int64(float64(n)*s.repeats) }
 
-// Append appends the body of request n to dst and says which class it is of; false
-// where no pupil is left.
-func (s *Source) Append(dst []byte, n int64) (body []byte, class int, ok bool) {
-	if n < 0 || n >= s.exhausted {
-		return dst, 0, false
+// Append appends the body of request n to dst and says who it is of; false where no
+// pupil is left. It is of nobody where a screen has none left and others have.
+func (s *Source) Append(dst []byte, n int64) (body []byte, who Asked, ok bool) {
+	if n < 0 || n >= s.Requests() {
+		return dst, who, false
 	}
+	n = n*s.of + s.part
 	first, attempt := s.firsts(n), uint64(0)
 	if s.firsts(n+1) == first {
 		// Most people who come twice come soon.
@@ -125,11 +172,27 @@ func (s *Source) Append(dst []byte, n int64) (body []byte, class int, ok bool) {
 			attempt = uint64(n)
 		}
 	}
-	pupil := int64(s.order.at(uint64(first)))
-	class = int(s.guide[pupil/64])
-	for s.starts[class+1] <= pupil {
-		class++
+	if s.screens != nil {
+		who = s.screens.at(first)
+	} else {
+		who.Pupil = int64(s.order.at(uint64(first))) * s.array
+		who.Count = int(min(s.array, s.Pupils()-who.Pupil))
 	}
+	if s.array == 1 {
+		if who.Count == 1 {
+			dst = s.appendPupil(dst, who.Pupil, attempt)
+		}
+		return dst, who, true
+	}
+	for i := range who.Count {
+		dst = append(dst, "[,"[min(i, 1)])
+		dst = s.appendPupil(dst, who.Pupil+int64(i), attempt)
+	}
+	return append(dst, ']'), who, true
+}
+
+func (s *Source) appendPupil(dst []byte, pupil int64, attempt uint64) []byte {
+	class := s.ClassOf(pupil)
 	c := &s.classes[class]
 	h := mix(mix(s.seed+uint64(pupil)) + attempt)
 
@@ -145,7 +208,7 @@ func (s *Source) Append(dst []byte, n int64) (body []byte, class int, ok bool) {
 	dst = append(dst, messages[h%uint64(len(messages))]...)
 	dst = append(dst, `","id":"`...)
 	dst = appendHex(dst, h)
-	return append(dst, `"}`...), class, true
+	return append(dst, `"}`...)
 }
 
 // messages are of the length that pupils write. None needs escaping in JSON.
@@ -166,39 +229,4 @@ func appendHex(dst []byte, h uint64) []byte {
 		dst = append(dst, digits[h>>shift&15])
 	}
 	return dst
-}
-
-// mix is the finisher of splitmix64: every bit of x moves half of the result's.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
-// permutation shuffles 0…n-1 without a table: a generalised Feistel network over
-// side², walked again where it leads outside (Black and Rogaway 2002).
-type permutation struct {
-	n, side uint64
-	keys    [4]uint64
-}
-
-func newPermutation(n, seed uint64) permutation {
-	p := permutation{n: n, side: uint64(math.Ceil(math.Sqrt(float64(n))))}
-	for i := range p.keys {
-		p.keys[i] = mix(seed + uint64(i))
-	}
-	return p
-}
-
-func (p *permutation) at(i uint64) uint64 {
-	for {
-		l, r := i/p.side, i%p.side
-		for _, k := range p.keys {
-			l, r = r, (l+mix(r^k))%p.side
-		}
-		if i = l*p.side + r; i < p.n {
-			return i
-		}
-	}
 }

@@ -65,7 +65,7 @@ type body struct {
 
 func decode(t testing.TB, s *loadtest.Source, n int64) (body, canyu.Class) {
 	t.Helper()
-	text, class, ok := s.Append(nil, n)
+	text, who, ok := s.Append(nil, n)
 	if !ok {
 		t.Fatalf("there is no request %d", n)
 	}
@@ -73,7 +73,7 @@ func decode(t testing.TB, s *loadtest.Source, n int64) (body, canyu.Class) {
 	if err := json.Unmarshal(text, &b); err != nil {
 		t.Fatalf("request %d: %v: %s", n, err, text)
 	}
-	return b, s.Class(class)
+	return b, s.Class(s.ClassOf(who.Pupil))
 }
 
 func TestSourceHasEveryPupilOnce(t *testing.T) {
