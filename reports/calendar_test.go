@@ -130,3 +130,46 @@ func TestCalendarMissing(t *testing.T) {
 		}
 	}
 }
+
+// A year that is put into the folder is known without a restart; a broken file leaves
+// everything as it was, and is told.
+func TestCalendarRefresh(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c, err := reports.LoadCalendar(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	working := func(date string, want bool) {
+		t.Helper()
+		if got, err := c.Working(day(t, date)); err != nil || got != want {
+			t.Errorf("%s is worked: %v, %v, want %v", date, got, err, want)
+		}
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "2031.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Working(day(t, "2031-05-01")); !errors.Is(err, reports.ErrNoCalendar) {
+		t.Fatalf("2031 is known: %v", err)
+	}
+	write(`[{"name": "劳动节", "date": "2031-05-01", "isOffDay": true}]`)
+	if err := c.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	working("2031-05-01", false)
+	write(`[{"name": "劳动节", "date": "2031-05-01", "isOffDay": true}, {"name": "劳动节", "date": "2031-05-03", "isOffDay": true`)
+	if err := c.Refresh(); err == nil {
+		t.Error("nothing is said of a broken file")
+	}
+	working("2031-05-01", false)
+	write(`[{"name": "劳动节", "date": "2031-05-02", "isOffDay": true}, {"name": "劳动节", "date": "2031-05-04", "isOffDay": false}]`)
+	if err := c.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	working("2031-05-01", true)
+	working("2031-05-02", false)
+	working("2031-05-04", true) // a Sunday
+}

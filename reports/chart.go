@@ -17,8 +17,9 @@ var chartFontFile []byte
 var chartFont = sync.OnceValues(func() (*truetype.Font, error) { return truetype.Parse(chartFontFile) })
 
 // chart is the trend over the activity's days as a PNG: new students as bars, all
-// so far as a line. nil on the first day: one day is no trend. It keeps its white ground
-// in mail clients that turn the rest dark.
+// so far as a line. nil on the first day: one day is no trend. It has no ground, and
+// colours between light and dark: it is read on a white mail, and on one that a
+// client has turned dark, with or without the mail's own style for that.
 func (r *Report) chart(lang string) ([]byte, error) {
 	if len(r.Days) < 2 {
 		return nil, nil
@@ -39,8 +40,8 @@ func (r *Report) chart(lang string) ([]byte, error) {
 		most = max(most, fresh[i])
 	}
 	// On a phone the picture is shown at a third of its size: its letters are large.
-	text := charts.FontStyle{FontSize: 22, Font: font, FontColor: charts.ColorFromHex("#3b424c")}
-	green, grey := charts.ColorFromHex("#8fceab"), charts.ColorFromHex("#e5e7eb")
+	text := charts.FontStyle{FontSize: 22, Font: font, FontColor: charts.ColorFromHex("#6f7680")}
+	green, grey := charts.ColorFromHex("#569f79"), charts.ColorFromHex("#9aa1ab").WithAlpha(110)
 	axis := func(top float64) charts.YAxisOption {
 		return charts.YAxisOption{Min: charts.Ptr(0.0), Max: charts.Ptr(top), LabelCount: 5, LabelFontStyle: text, SplitLineShow: charts.Ptr(false),
 			ValueFormatter: func(v float64) string { return number(int(v)) }}
@@ -49,8 +50,8 @@ func (r *Report) chart(lang string) ([]byte, error) {
 	left.SplitLineShow = charts.Ptr(true)
 	p, err := charts.Render(charts.ChartOption{
 		Width: 1000, Height: 480, Padding: charts.NewBox(16, 16, 16, 12),
-		Theme: charts.MakeTheme(charts.ThemeOption{BackgroundColor: charts.ColorWhite, TextColor: text.FontColor, AxisStrokeColor: grey,
-			AxisSplitLineColor: grey, SeriesColors: []charts.Color{green, charts.ColorFromHex("#b35900")}}),
+		Theme: charts.MakeTheme(charts.ThemeOption{BackgroundColor: charts.ColorTransparent, TextColor: text.FontColor, AxisStrokeColor: grey,
+			AxisSplitLineColor: grey, SeriesColors: []charts.Color{green, charts.ColorFromHex("#cc6f1c")}}),
 		XAxis:  charts.XAxisOption{Labels: labels, LabelFontStyle: text},
 		YAxis:  []charts.YAxisOption{left, right},
 		Legend: charts.LegendOption{SeriesNames: []string{s.say("chart.new"), s.say("chart.total")}, FontStyle: text},

@@ -104,7 +104,6 @@ func newView(r *Report, s speaker) *view {
 		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), RegionName(p.Region), &p.Numbers, 0))
 	}
 	if r.school {
-		v.Footer = v.Footer[1:]
 		v.Classes = classTable(s, a, r.Schools[0].Classes)
 	} else if r.Region%10000 != 0 { // a province's mail tells of its cities; its schools are in the workbook
 		for _, sc := range r.listed() {

@@ -140,13 +140,24 @@ func (c *demoCommand) fill(ctx context.Context, s *settings, e *engines, log *sl
 	rnd := rand.New(rand.NewPCG(20170401, 1)) // the same pupils each time
 	entries := roster.Entries()
 	from := a.DayOf(time.Now()).Start(a.Zone)
-	since := time.Since(from)
+	now := time.Now()
+	opens := from.Add(7 * time.Hour)
+	if opens.After(now) {
+		opens = from
+	}
 	for n := range demoPupils {
 		class := entries[rnd.IntN(len(entries))]
+		at, seat := opens.Add(time.Duration(rnd.Float64()*float64(now.Sub(opens)))), 1+rnd.IntN(class.Enrolled)
+		switch {
+		case n%150 == 0: // for the notes: some in the night,
+			at = from.Add(time.Duration(rnd.Float64() * float64(min(now.Sub(from), 4*time.Hour))))
+		case n%100 == 1: // and some that are refused
+			seat = class.Enrolled + 7
+		}
 		line, err := json.Marshal(map[string]any{
-			"at": from.Add(time.Duration(rnd.Float64() * float64(since))).Format(time.RFC3339), "activity": a.ID,
+			"at": at.Format(time.RFC3339), "activity": a.ID,
 			"school": class.School, "grade": class.Grade, "class": class.Class, "role": canyu.Student,
-			"seat": 1 + rnd.IntN(class.Enrolled), "steps": a.Steps, "message": "缅怀先烈，吾辈自强。", "id": fmt.Sprint("demo-", n),
+			"seat": seat, "steps": a.Steps, "message": "缅怀先烈，吾辈自强。", "id": fmt.Sprint("demo-", n),
 		})
 		if err != nil {
 			return err

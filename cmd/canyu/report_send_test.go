@@ -65,7 +65,7 @@ func TestReportSend(t *testing.T) {
 	})
 }
 
-func header(t *testing.T, data []byte) mail.Header {
+func header(t testing.TB, data []byte) mail.Header {
 	t.Helper()
 	m, err := mail.ReadMessage(bytes.NewReader(data))
 	if err != nil {
@@ -75,7 +75,7 @@ func header(t *testing.T, data []byte) mail.Header {
 }
 
 // workbookOf is the attached .xlsx.
-func workbookOf(t *testing.T, data []byte) []byte {
+func workbookOf(t testing.TB, data []byte) []byte {
 	t.Helper()
 	m, err := mail.ReadMessage(bytes.NewReader(data))
 	if err != nil {
