@@ -2,8 +2,6 @@ package ingest
 
 import (
 	"context"
-	"crypto/subtle"
-	"slices"
 	"strings"
 	"time"
 
@@ -61,13 +59,7 @@ func (s *Server) receipts(ctx *fasthttp.RequestCtx, a *activity) {
 		problemOf(canyu.InvalidError{{Field: "receipt", Reason: "want eight letters and digits such as 7K3M-9Q2X"}}).write(ctx)
 		return
 	}
-	whose := 0
-	for seat := 1; seat <= enrolled; seat++ {
-		_, rc := a.participant(&canyu.Submission{Seat: seat}, class, canyu.Student)
-		if subtle.ConstantTimeCompare(rc[:], asked[:]) == 1 {
-			whose = seat
-		}
-	}
+	whose := s.seatBook().Receipt(a.Activity, class, enrolled, asked.String())
 	if whose == 0 {
 		newProblem(404, "unknown_receipt", "No pupil's receipt", "receipt: is of no pupil of this class").write(ctx)
 		guarded(ctx)
@@ -117,17 +109,18 @@ func (s *Server) seatsDone(a *activity, class canyu.Class, enrolled int) ([]bool
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), attempt)
 	defer cancel()
-	participants, err := s.Ledger.Participants(deadline, a.ID, class, canyu.Student)
+	seats, err := s.seatBook().Done(deadline, a.Activity, class, enrolled)
 	if err != nil {
 		return nil, err
 	}
 	done := make([]bool, enrolled+1)
-	for seat := 1; seat <= enrolled; seat++ {
-		p, _ := a.participant(&canyu.Submission{Seat: seat}, class, canyu.Student)
-		_, done[seat] = slices.BinarySearch(participants, p)
+	for _, seat := range seats {
+		done[seat] = true
 	}
 	return done, nil
 }
+
+func (s *Server) seatBook() *SeatBook { return &SeatBook{Ledger: s.Ledger, Secret: s.Secret} }
 
 // parseReceipt reads what somebody copied by hand: in any case, with or without the
 // hyphen, and with the letters that are not in Crockford's base 32.
