@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -66,8 +64,13 @@ func (c *demoCommand) Run(ctx context.Context, out stdout, errOut stderr) (err e
 		}
 		return "/link/" + token
 	}
+	roster, err := e.archive.Roster(ctx)
+	if err != nil {
+		return err
+	}
 	return serve(ctx, s, e, log, func(url string) {
 		id := s.activities[0].ID
+		go demoArrivals(ctx, url, s.activities[0], roster)
 		fmt.Fprintf(out, "canyu demo serves %s\n\n", url)
 		fmt.Fprintf(out, "  take part       %s/a/%s\n", url, id)
 		fmt.Fprintf(out, "  a school        %s%s\n", url, link(canyu.Scope{Kind: canyu.SchoolScope, Region: 341802, School: 3418020001}))
@@ -115,9 +118,6 @@ func sample(ctx context.Context, s *settings, e *engines, log *slog.Logger) erro
 	return err
 }
 
-// demoPupils took part before the demo began.
-const demoPupils = 3000
-
 // fill imports the roster and replays some submissions of earlier today.
 func (c *demoCommand) fill(ctx context.Context, s *settings, e *engines, log *slog.Logger) error {
 	roster, err := ingest.ReadRoster(bytes.NewReader(demoRoster), "demo.csv")
@@ -136,35 +136,12 @@ func (c *demoCommand) fill(ctx context.Context, s *settings, e *engines, log *sl
 		return err
 	}
 	a := s.activities[0]
-	var lines, refused bytes.Buffer
-	rnd := rand.New(rand.NewPCG(20170401, 1)) // the same pupils each time
-	entries := roster.Entries()
-	from := a.DayOf(time.Now()).Start(a.Zone)
-	now := time.Now()
-	opens := from.Add(7 * time.Hour)
-	if opens.After(now) {
-		opens = from
+	lines, err := demoDay(a, roster, time.Now())
+	if err != nil {
+		return err
 	}
-	for n := range demoPupils {
-		class := entries[rnd.IntN(len(entries))]
-		at, seat := opens.Add(time.Duration(rnd.Float64()*float64(now.Sub(opens)))), 1+rnd.IntN(class.Enrolled)
-		switch {
-		case n%150 == 0: // for the notes: some in the night,
-			at = from.Add(time.Duration(rnd.Float64() * float64(min(now.Sub(from), 4*time.Hour))))
-		case n%100 == 1: // and some that are refused
-			seat = class.Enrolled + 7
-		}
-		line, err := json.Marshal(map[string]any{
-			"at": at.Format(time.RFC3339), "activity": a.ID,
-			"school": class.School, "grade": class.Grade, "class": class.Class, "role": canyu.Student,
-			"seat": seat, "steps": a.Steps, "message": "缅怀先烈，吾辈自强。", "id": fmt.Sprint("demo-", n),
-		})
-		if err != nil {
-			return err
-		}
-		lines.Write(append(line, '\n'))
-	}
-	if _, err := server.Replay(ctx, &lines, &refused, nil); err != nil {
+	var refused bytes.Buffer
+	if _, err := server.Replay(ctx, bytes.NewReader(lines), &refused, nil); err != nil {
 		return err
 	}
 	return s.drain(ctx, e, os.Stderr)
