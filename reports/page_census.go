@@ -208,6 +208,17 @@ type totalView struct {
 	clock       string
 }
 
+// Size is the style of a count of many digits.
+func (t *totalView) Size() string {
+	switch n := len(number(t.Count)); {
+	case n > 8:
+		return " longer"
+	case n > 5:
+		return " long"
+	}
+	return ""
+}
+
 type pageFact struct{ Key, Name, Value, More string }
 
 // total puts the numbers into words.

@@ -29,7 +29,7 @@ type curveView struct {
 type curveHour struct {
 	X    string // percent
 	Text string
-	Odd  bool // left out on narrow screens
+	Left string // on which screens it is left out: odd, the narrow ones, or dense, all
 }
 
 const barHeight = 1000
@@ -106,7 +106,13 @@ func (v *curveView) draw(s speaker, minutes []canyu.Minute, day canyu.Day, zone 
 		if m == len(counts) && text == "00:00" {
 			text = "24:00"
 		}
-		v.Hours = append(v.Hours, curveHour{X: fmt.Sprintf("%.2f%%", 100*float64(m)/float64(len(counts))), Text: text, Odd: (m/60)%3 != 0})
+		h := curveHour{X: fmt.Sprintf("%.2f%%", 100*float64(m)/float64(len(counts))), Text: strings.TrimPrefix(text, "0")}
+		if at := m / 60; len(counts) > 13*60 && at%2 != 0 {
+			h.Left = "dense"
+		} else if at%4 != 0 && (len(counts) > 13*60 || at%3 != 0) {
+			h.Left = "odd"
+		}
+		v.Hours = append(v.Hours, h)
 		if n := sumOf(counts[m:min(len(counts), m+60)]); n > 0 {
 			v.Table.Rows = append(v.Table.Rows, []string{text, number(n)})
 		}

@@ -42,7 +42,7 @@
     const counting = state === 'live' || state === 'spooled';
     const pill = $('pill');
     pill.dataset.is = counting ? 'live' : state === 'connecting' ? 'still' : 'off';
-    set($('pill-text'), counting ? text.textOn : state === "connecting" ? text.textConnecting : text.textLost);
+    set($('pill-text'), counting ? text.textOn : state === 'connecting' ? text.textConnecting : text.textLost);
     const banner = $('banner');
     const words = { spooled: 'textSpooled', away: 'textAway', off: 'textOff', ended: 'textEnded' }[state]
       || (state === 'connecting' && text.state === 'archive' ? 'textArchive' : '');
@@ -86,6 +86,8 @@
       const rate = rateOf(count, of);
       set($('count'), number(count));
       set($('of'), number(of));
+      $('total').classList.toggle('long', number(count).length > 5 && number(count).length <= 8);
+      $('total').classList.toggle('longer', number(count).length > 8);
       set($('rate'), percent(rate));
       setLevel($('rate'), rate);
       setLevel($('bar'), rate);
