@@ -58,6 +58,9 @@ func (s *Server) keepAttached(ctx context.Context, a *activity) {
 			if now.err == nil {
 				s.Log.Info("counting", "activity", a.ID)
 			}
+			if now.epoch != "" && was.epoch == "" {
+				a.committer.settle()
+			}
 			a.state.Store(now)
 		}
 		if !pause(ctx, attachEvery) {

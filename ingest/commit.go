@@ -67,12 +67,14 @@ type committer struct {
 	at       time.Time // of the newest batch
 	recent   recent
 
-	spooling   bool // batches go to the spool
-	recovering bool // what was recorded last is among them
-	doubtful   bool // the ledger was away, and has not taken a batch since
-	owing      bool // what was recorded last is to go into the spool, and did not yet
-	blunt      bool // it was said that the tail cannot be written
-	settled    time.Time
+	spooling   bool      // batches go to the spool
+	recovering bool      // what was recorded last is among them
+	doubtful   bool      // the ledger was away, and has not taken a batch since
+	owing      bool      // what was recorded last is to go into the spool, and did not yet
+	blunt      bool      // it was said that the tail cannot be written
+	returning  string    // writer of what is given back and waits in the spool, "" for none
+	returnings uint64    // its newest sequence
+	settled    time.Time // when those that are new are counted again
 }
 
 // batch is what those who wait for it hold.

@@ -128,11 +128,10 @@ func (c *committer) prove(ctx context.Context, epoch string) (proved bool, err e
 func (c *committer) giveBack() {
 	c.recovering, c.owing = true, true
 	c.writer, c.sequence, c.recorded = newWriter(), 0, 0
-	n := 0
+	writer, n := newWriter(), 0
 	again := make([]spool.Kept, 0, len(c.recent.batches))
-	for _, b := range c.recent.batches {
-		c.sequence++
-		b.Kept.Writer, b.Kept.Sequence = c.writer, c.sequence
+	for i, b := range c.recent.batches {
+		b.Kept.Writer, b.Kept.Sequence = writer, uint64(i+1)
 		again = append(again, b.Kept)
 		n += b.Size
 	}
@@ -143,6 +142,7 @@ func (c *committer) giveBack() {
 			c.log.Error("cannot keep what the ledger may have lost; trying again", "activity", c.activity, "participations", n, "error", err)
 			return
 		}
+		c.returning, c.returnings = writer, uint64(len(again))
 		c.log.Warn("what was recorded last waits in the spool to be recorded again", "activity", c.activity, "participations", n)
 	}
 	c.owing = false
@@ -151,5 +151,34 @@ func (c *committer) giveBack() {
 		if err := c.recent.tail.Clear(); err != nil { // given back twice at the worst
 			c.log.Warn("cannot forget what was given back", "activity", c.activity, "error", err)
 		}
+	}
+}
+
+// settling is how long after a loss the nodes only give back: each what was
+// acknowledged to it. Whoever is new is counted after that, by no number that another
+// node has told already; and live counts do not show what would have to rise again.
+const settling = 5 * time.Second
+
+// settle begins that time, where the ledger that was attached had lost its data.
+func (c *committer) settle() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.recovering {
+		c.settled = time.Now().Add(settling)
+	}
+}
+
+// isSettling reports whether the drain must wait: this node has given back, and the
+// others may not have.
+func (c *committer) isSettling() bool {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.returning == "" && time.Now().Before(c.settled)
+}
+
+// returned notes that a batch of the spool is recorded.
+func (c *committer) returned(b *canyu.Batch) {
+	if b.Writer == c.returning && b.Sequence >= c.returnings {
+		c.returning = ""
 	}
 }

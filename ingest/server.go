@@ -26,15 +26,18 @@ type Config struct {
 	Activities []*canyu.Activity
 	Ledger     canyu.Ledger
 	Archive    canyu.Archive
-	Secret     []byte                  // keys the participants; the same on every node
-	Spool      *spool.Spool            // where batches wait while the ledger is away; may be nil
-	Links      *canyu.Keyring          // nil: no link is valid
-	Pages      fasthttp.RequestHandler // /school/…, /bureau/… and /pages/…, which see to access themselves
-	Themes     map[string]*Theme       // of the student page, by activity
-	Viewers    int                     // live streams at once; 0: 10,000
-	Metrics    fasthttp.RequestHandler // GET /metrics
-	Now        func() time.Time
-	Log        *slog.Logger
+	Secret     []byte       // keys the participants; the same on every node
+	Spool      *spool.Spool // where batches wait while the ledger is away; may be nil
+	// BacklogLimit is how many participations may wait for the archive before it is
+	// said; 0: any number.
+	BacklogLimit int
+	Links        *canyu.Keyring          // nil: no link is valid
+	Pages        fasthttp.RequestHandler // /school/…, /bureau/… and /pages/…, which see to access themselves
+	Themes       map[string]*Theme       // of the student page, by activity
+	Viewers      int                     // live streams at once; 0: 10,000
+	Metrics      fasthttp.RequestHandler // GET /metrics
+	Now          func() time.Time
+	Log          *slog.Logger
 }
 
 // Server is canyu over HTTP.
@@ -56,6 +59,7 @@ type activity struct {
 	*committer
 	state    atomic.Pointer[attachment]
 	outcomes outcomeCounters
+	backlog  atomic.Int64 // participations that wait for the archive
 	refusals *refusals
 }
 
@@ -118,6 +122,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	for _, a := range s.activities {
 		wg.Go(func() { a.committer.run(background) })
 		wg.Go(func() { s.keepAttached(background, a) })
+		wg.Go(func() { s.keepBacklog(background, a) })
 		wg.Go(func() { s.keepRefusals(background, a) })
 		if s.Spool != nil {
 			wg.Go(func() { a.committer.drain(background) })
@@ -305,6 +310,9 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx) {
 	for _, ca := range s.Activities {
 		if err := s.activities[ca.ID].state.Load().err; err != nil {
 			fmt.Fprintf(ctx, "%s\n", err)
+		}
+		if a := s.activities[ca.ID]; s.over(a) {
+			fmt.Fprintf(ctx, "activity %s: %d participations wait for the archive, more than backlog_limit\n", ca.ID, a.backlog.Load())
 		}
 		if n := s.activities[ca.ID].spooled(); n > 0 {
 			fmt.Fprintf(ctx, "activity %s: %d participations wait in the spool\n", ca.ID, n)

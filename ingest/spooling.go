@@ -48,9 +48,6 @@ const (
 	// drainAtOnce is how many participations of the spool are recorded as one batch:
 	// some ten milliseconds of Redis, in which it serves nobody else.
 	drainAtOnce = 4096
-	// settling is how long after a loss live counts wait for other nodes to give
-	// back as well what the ledger had acknowledged to them.
-	settling = 5 * time.Second
 )
 
 // drain carries the spool into the ledger, in order, whenever the ledger takes it.
@@ -65,7 +62,7 @@ func (c *committer) drain(ctx context.Context) {
 	}
 }
 
-// drainOnce returns nil when the spool is empty and batches go to the ledger again.
+// drainOnce returns nil when the spool is empty; batches go to the ledger again then.
 func (c *committer) drainOnce(ctx context.Context) error {
 	c.writing.Lock()
 	if c.owing {
@@ -78,12 +75,10 @@ func (c *committer) drainOnce(ctx context.Context) error {
 			return err
 		}
 		if e == nil {
-			if c.stopSpooling() {
-				return nil
-			}
-			continue
+			c.stopSpooling()
+			return nil
 		}
-		if c.refused() != nil || c.epoch() == "" {
+		if c.refused() != nil || c.epoch() == "" || c.isSettling() {
 			return errAway
 		}
 		// A ledger may have gone back in time while it was away.
@@ -103,6 +98,7 @@ func (c *committer) drainOnce(ctx context.Context) error {
 		}
 		c.writing.Lock()
 		c.remember(&e.Batch)
+		c.returned(&e.Batch)
 		c.doubtful = false
 		c.writing.Unlock()
 	}
@@ -123,21 +119,17 @@ func (c *committer) recordedBy(writer string) uint64 {
 // stopSpooling sends batches to the ledger again, unless something has come into
 // the spool meanwhile. A batch of this writer that still is on its way there is
 // older than the next one to the ledger; the new writer keeps them apart.
-func (c *committer) stopSpooling() bool {
+func (c *committer) stopSpooling() {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.spool.Waiting(c.activity) > 0 || c.owing {
-		return false
+	if c.spool.Waiting(c.activity) > 0 || c.owing || time.Now().Before(c.settled) {
+		return
 	}
 	if c.spooling && c.epoch() != "" {
 		c.log.Info("the spool is empty: batches go to the ledger again", "activity", c.activity)
-		if c.recovering {
-			c.settled = time.Now().Add(settling)
-		}
 		c.spooling, c.recovering, c.doubtful = false, false, false
 		c.writer, c.sequence, c.recorded = newWriter(), 0, 0
 	}
-	return true
 }
 
 // isRecovering reports whether the ledger may lack what it had acknowledged to this
@@ -145,7 +137,7 @@ func (c *committer) stopSpooling() bool {
 func (c *committer) isRecovering() bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	return c.recovering || c.doubtful || time.Now().Before(c.settled)
+	return c.recovering || c.doubtful
 }
 
 // spooled is how many participations wait in the spool.

@@ -15,7 +15,8 @@ import (
 const (
 	idle    = 200 * time.Millisecond // between looks at an empty log
 	pace    = time.Second            // after a store that left nothing waiting: fewer, larger ones
-	inBurst = 8                      // times as long as a store took, while ingest needs the machine
+	inBurst = 8                      // times as long as a store took, while ingest needs the machine,
+	behind  = 3 * time.Second        // but no longer: the archive is at most five seconds behind
 	longest = 5 * time.Second        // between two tries of what fails
 	grace   = 10 * time.Second       // for the last step, after Run was told to end
 )
@@ -131,7 +132,7 @@ func (w *Worker) run(ctx context.Context, activity string) {
 			wait = backoff(failures)
 			w.log().Warn("cannot carry participations into the archive; trying again", "activity", activity, "wait", wait, "error", err)
 		case n > 0 && b.goesOn(working, w.Ledger, activity, n):
-			wait = max(pace, inBurst*took)
+			wait = max(pace, min(behind, inBurst*took))
 		case more:
 			wait = 0
 		case n > 0:
@@ -158,8 +159,8 @@ func (w *Worker) run(ctx context.Context, activity string) {
 }
 
 // burst tells whether participations are coming in about as fast as they are carried
-// away. While they do, the machine is ingest's: the archive may fall behind, and
-// catches up when they end.
+// away. While they do, the machine is ingest's: the archive may fall behind a little,
+// and catches up when they end.
 type burst struct{ total int }
 
 // goesOn compares what came in since the last call with the n carried away.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/rollup"
 )
 
@@ -22,6 +23,8 @@ func progressDesc(name, help string) *prometheus.Desc {
 
 var (
 	backlogDesc     = progressDesc("canyu_backlog_participations", "Recorded participations that the archive does not have yet.")
+	oldestDesc      = progressDesc("canyu_backlog_oldest_seconds", "Age of the oldest of them; 0 where there are none.")
+	limitDesc       = progressDesc("canyu_backlog_limit", "How many of them may wait, by configuration.")
 	drainDesc       = progressDesc("canyu_backlog_drain_seconds", "How long the backlog takes at the pace of late; absent while the archive takes nothing.")
 	lagDesc         = progressDesc("canyu_archive_lag_seconds", "Age of the oldest participation that this process has read and no rollup has yet.")
 	errorsDesc      = progressDesc("canyu_rollup_errors_total", "Failed tries to carry participations into the archive.")
@@ -30,7 +33,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (p progress) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{backlogDesc, drainDesc, lagDesc, errorsDesc, deadLettersDesc} {
+	for _, d := range []*prometheus.Desc{drainDesc, lagDesc, errorsDesc, deadLettersDesc} {
 		ch <- d
 	}
 }
@@ -44,7 +47,6 @@ func (p progress) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, s.Activity)
 		}
 		if n, err := p.worker.Ledger.Backlog(ctx, s.Activity); err == nil {
-			gauge(backlogDesc, float64(n))
 			if n == 0 {
 				gauge(drainDesc, 0)
 			} else if s.Rate > 0 && s.LastError == "" {
@@ -57,4 +59,52 @@ func (p progress) Collect(ch chan<- prometheus.Metric) {
 			gauge(deadLettersDesc, float64(len(letters)))
 		}
 	}
+}
+
+// backlog is what waits for the archive, told by every process: while rollup is away
+// somebody else has to.
+type backlog struct {
+	ledger   canyu.Ledger
+	settings *settings
+}
+
+// Describe implements prometheus.Collector.
+func (b backlog) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{backlogDesc, oldestDesc, limitDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (b backlog) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for _, a := range b.settings.activities {
+		gauge := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, a.ID)
+		}
+		gauge(limitDesc, float64(b.settings.BacklogLimit))
+		if n, err := b.ledger.Backlog(ctx, a.ID); err == nil {
+			gauge(backlogDesc, float64(n))
+		}
+		if age, err := b.oldest(ctx, a.ID); err == nil {
+			gauge(oldestDesc, age.Seconds())
+		}
+	}
+}
+
+// oldest is the greatest age of what comes first in the logs.
+func (b backlog) oldest(ctx context.Context, activity string) (age time.Duration, err error) {
+	for shard := range b.ledger.Shards() {
+		entries, err := b.ledger.Log(ctx, activity, shard, "", 1)
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range entries {
+			for i := range e.Recorded {
+				age = max(age, time.Since(e.Recorded[i].At))
+			}
+		}
+	}
+	return age, nil
 }

@@ -57,6 +57,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(backlog{e.ledger, s})
 	group, failed := errgroup.WithContext(ctx)
 	ingestDone := make(chan struct{})
 
@@ -69,17 +70,18 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			defer waiting.Close()
 		}
 		server := ingest.NewServer(ingest.Config{
-			Activities: s.activities,
-			Ledger:     e.ledger,
-			Archive:    e.archive,
-			Secret:     secret,
-			Spool:      waiting,
-			Links:      s.keyring(secret),
-			Pages:      s.pages(e, secret, log),
-			Themes:     s.themes,
-			Viewers:    s.Viewers,
-			Metrics:    fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
-			Log:        log,
+			Activities:   s.activities,
+			Ledger:       e.ledger,
+			Archive:      e.archive,
+			Secret:       secret,
+			Spool:        waiting,
+			BacklogLimit: s.BacklogLimit,
+			Links:        s.keyring(secret),
+			Pages:        s.pages(e, secret, log),
+			Themes:       s.themes,
+			Viewers:      s.Viewers,
+			Metrics:      fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
+			Log:          log,
 		})
 		registry.MustRegister(server.Collectors()...)
 		listener, err := net.Listen("tcp", s.Listen)

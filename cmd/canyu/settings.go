@@ -38,20 +38,21 @@ type Flags struct {
 
 // settings are canyu.yaml with the flags laid over it.
 type settings struct {
-	Listen     string             `yaml:"listen"`
-	Data       string             `yaml:"data"`
-	Redis      string             `yaml:"redis"`
-	Clickhouse string             `yaml:"clickhouse"`
-	KeyFile    string             `yaml:"key_file"`
-	Run        []string           `yaml:"run"`
-	SMTP       smtpSettings       `yaml:"smtp"`
-	Outbox     string             `yaml:"outbox"`
-	SpoolLimit int                `yaml:"spool_limit"` // MiB that may wait while Redis is away
-	Rebuild    string             `yaml:"rebuild"`     // manual | auto: a ledger that lost its data
-	Calendar   string             `yaml:"calendar"`
-	Links      linkSettings       `yaml:"links"`
-	Viewers    int                `yaml:"viewers"` // live streams that this node serves at once
-	Activities []activitySettings `yaml:"activities"`
+	Listen       string             `yaml:"listen"`
+	Data         string             `yaml:"data"`
+	Redis        string             `yaml:"redis"`
+	Clickhouse   string             `yaml:"clickhouse"`
+	KeyFile      string             `yaml:"key_file"`
+	Run          []string           `yaml:"run"`
+	SMTP         smtpSettings       `yaml:"smtp"`
+	Outbox       string             `yaml:"outbox"`
+	SpoolLimit   int                `yaml:"spool_limit"`   // MiB that may wait while Redis is away
+	BacklogLimit int                `yaml:"backlog_limit"` // participations that may wait for the archive before it is said
+	Rebuild      string             `yaml:"rebuild"`       // manual | auto: a ledger that lost its data
+	Calendar     string             `yaml:"calendar"`
+	Links        linkSettings       `yaml:"links"`
+	Viewers      int                `yaml:"viewers"` // live streams that this node serves at once
+	Activities   []activitySettings `yaml:"activities"`
 
 	activities []*canyu.Activity        // Activities, checked
 	themes     map[string]*ingest.Theme // of their pages
@@ -83,7 +84,7 @@ func (f *Flags) settings() (*settings, error) {
 			path = "canyu.yaml"
 		}
 	}
-	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, Rebuild: "manual",
+	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, BacklogLimit: 5_000_000, Rebuild: "manual",
 		Links: linkSettings{Keys: []string{"a"}}, Viewers: 10_000}
 	var errs []error
 	if path != "" {
@@ -144,6 +145,9 @@ func (s *settings) check() (errs []error) {
 	}
 	if s.SpoolLimit < 1 {
 		wrong("spool_limit %d: want at least 1 (MiB)", s.SpoolLimit)
+	}
+	if s.BacklogLimit < 1 {
+		wrong("backlog_limit %d: want at least 1", s.BacklogLimit)
 	}
 	if s.Rebuild != "manual" && s.Rebuild != "auto" {
 		wrong("rebuild %q: want manual or auto", s.Rebuild)

@@ -129,3 +129,27 @@ func TestKilledAndRedisLost(t *testing.T) {
 		})
 	}
 }
+
+// More than should wait for the archive is said, and nothing is refused for it.
+func TestBacklogLimit(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pair{name: "embedded"}, "backlog_limit: 3\n")
+	s.must("roster", "import", "testdata/roster-gb18030.csv")
+	v := s.serve("--run", "ingest")
+	s.seats(v, 1, 5, 201)
+	v.eventually("the backlog is told", func() error {
+		status, body, err := v.get("/readyz")
+		if err == nil && (status != 200 || !strings.Contains(body, "5 participations wait for the archive")) {
+			err = fmt.Errorf("readyz %d %s", status, body)
+		}
+		return err
+	})
+	_, body, err := v.get("/metrics")
+	check(t, err)
+	for _, line := range []string{"canyu_backlog_participations{activity=%q} 5", "canyu_backlog_limit{activity=%q} 3", "canyu_backlog_oldest_seconds{activity=%q}"} {
+		if line = fmt.Sprintf(line, s.activity); !strings.Contains(body, line) {
+			t.Errorf("the metrics lack %s", line)
+		}
+	}
+	v.stop()
+}

@@ -13,9 +13,13 @@ import (
 	"github.com/canyu/canyu/ingest/ledgerlog"
 )
 
-// entriesAtOnce bounds one read of the log: a batch holds some hundred
-// participations, and a reply should stay within a few megabytes.
-const entriesAtOnce = 256
+// One read of the log is bounded so that a reply stays within a few megabytes: a batch
+// holds some hundred participations, or some thousand where a spool was drained.
+const (
+	entriesFirst         = 16
+	entriesAtOnce        = 256
+	participationsAtOnce = 25_000
+)
 
 // Log implements canyu.Ledger.
 func (l *Ledger) Log(ctx context.Context, activity string, shard int, after string, max int) ([]canyu.LogEntry, error) {
@@ -24,8 +28,8 @@ func (l *Ledger) Log(ctx context.Context, activity string, shard int, after stri
 		start = "(" + after
 	}
 	var entries []canyu.LogEntry
-	for n := 0; n < max; {
-		count := min(entriesAtOnce, max-n) // an entry has at least one
+	for n, of := 0, entriesFirst; n < max; {
+		count := min(of, max-n) // an entry has at least one
 		messages, err := l.rdb.XRangeN(ctx, prefix(activity)+"log", start, "+", int64(count)).Result()
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the log: %w", err)
@@ -45,6 +49,7 @@ func (l *Ledger) Log(ctx context.Context, activity string, shard int, after stri
 		if len(messages) < count {
 			break
 		}
+		of = min(entriesAtOnce, 1+participationsAtOnce*len(entries)/n)
 	}
 	return entries, nil
 }
@@ -85,7 +90,7 @@ func (l *Ledger) Backlog(ctx context.Context, activity string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("cannot measure the log: %w", err)
 	}
-	const sample = 16
+	const sample = 8
 	first, err := l.rdb.XRangeN(ctx, log, "-", "+", sample).Result()
 	if err != nil {
 		return 0, fmt.Errorf("cannot measure the log: %w", err)

@@ -121,7 +121,7 @@ func parseTaken(body []byte) (b Taken, ok bool) {
 	b.Epoch, b.Writer = text(), text()
 	b.At = time.Unix(int64(number()), 0)
 	b.Sequence, b.Size, b.Payload = number(), int(number()), body
-	return b, len(body) > 0
+	return b, b.Size >= 0 && b.Size < len(body)
 }
 
 // Add puts a batch at the end; the oldest may go.
