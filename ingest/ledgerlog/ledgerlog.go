@@ -59,7 +59,10 @@ func Parse(payload []byte, before uint64, outcomes string, ordinal func(n uint64
 	}
 	rs := make([]canyu.Recorded, 0, n)
 	var at, day int64
-	for i := range outcomes {
+	for i := range len(outcomes) { // bytes: what is damaged may look like runes
+		if outcomes[i] != '0' && outcomes[i] != '1' {
+			return nil, errCut
+		}
 		var p canyu.Recorded
 		p.Class.School = canyu.SchoolCode(r.uvarint())
 		number := r.uvarint()
@@ -90,7 +93,7 @@ func Parse(payload []byte, before uint64, outcomes string, ordinal func(n uint64
 
 // Outcomes tells of each participation of a batch what outcomes says of it.
 func Outcomes(dst []canyu.Outcome, before uint64, outcomes string, ordinal func(n uint64) uint64) []canyu.Outcome {
-	for i := range outcomes {
+	for i := range len(outcomes) {
 		var o canyu.Outcome
 		if outcomes[i] == '1' {
 			before++
