@@ -20,8 +20,9 @@ type Command struct {
 	Duration time.Duration `help:"Of the faults." default:"2m"`
 	Clients  int           `help:"How many clients." default:"48"`
 	Rate     float64       `help:"Submissions per second, at most." default:"3000"`
-	Faults   []string      `help:"Which faults: kill, stop, power, blackout, full, memory, readonly, clock, network; and, only when named: away, empty, older." placeholder:"LIST"`
+	Faults   []string      `help:"Which faults: kill, stop, power, blackout, full, memory, readonly, clock, network, empty, older; and, only when named: away." placeholder:"LIST"`
 	Away     time.Duration `help:"How long the fault away lasts." default:"1m"`
+	Outage   string        `help:"One server gone for long instead of all faults: clickhouse=10m. Load goes on until the archive has caught up. Only of the distributed pair." placeholder:"SERVER=TIME"`
 	Patience time.Duration `help:"At the end, for what must come right by itself." default:"2m"`
 	Canyu    string        `help:"Program under test. (default: this one)" placeholder:"FILE"`
 	Keep     bool          `help:"Keep the folder with all logs; it is kept anyway where something differs."`
@@ -33,6 +34,13 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 	faults, err := parseFaults(c.Faults)
 	if err != nil {
 		return err
+	}
+	var outage *Outage
+	if c.Outage != "" {
+		if outage, err = parseOutage(c.Outage); err != nil {
+			return err
+		}
+		c.Pair = string(Distributed)
 	}
 	program := c.Canyu
 	if program == "" {
@@ -47,7 +55,7 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 	var errs []error
 	for _, pair := range pairs {
 		res, err := Run(ctx, Options{
-			Canyu: program, Pair: pair, Seed: c.Seed, Duration: c.Duration, Kills: c.Kills, Faults: faults, Away: c.Away,
+			Canyu: program, Pair: pair, Seed: c.Seed, Duration: c.Duration, Kills: c.Kills, Faults: faults, Away: c.Away, Outage: outage,
 			Clients: c.Clients, Rate: c.Rate, Patience: c.Patience, Keep: c.Keep, Log: os.Stderr,
 		})
 		if res != nil && (err == nil || errors.Is(err, ErrDifference)) {
@@ -85,6 +93,9 @@ func (r *Result) Write(out io.Writer) {
 	}
 	total.write(w)
 	w.Flush()
+	if r.Outage != nil {
+		fmt.Fprintf(out, "\n%s\n", r.Outage)
+	}
 	for _, f := range r.Left {
 		fmt.Fprintf(out, "\nnot made here: %s", f)
 	}

@@ -17,9 +17,17 @@ type injector struct {
 	log  func(format string, args ...any)
 	book *book
 
+	// power is held by a fault that takes from an ingest node what it has not synced,
+	// or from Redis what it has: see alone.
+	power sync.Mutex
+	cut   bool // an ingest node's power, at least once
+
 	mu     sync.Mutex
 	active []int // rows of the book, the newest last
 }
+
+// longGone are the kinds that Away happens to, in the order of its targets.
+var longGone = []string{"clickhouse", "redis"}
 
 // nodesOf are the processes that a fault can happen to. Each kind gets its share:
 // of two nodes of one kind every second turn.
@@ -38,7 +46,7 @@ func (w *world) nodesOf(f Fault) []*node {
 			kinds = []string{"redis"}
 		}
 	case Away:
-		kinds = []string{"clickhouse", "redis"}
+		kinds = longGone
 	}
 	byKind := make(map[string][]*node)
 	for _, n := range w.nodes {
@@ -77,18 +85,65 @@ func (in *injector) run(ctx context.Context, plan []Event) {
 			if !sleep(ctx, time.Until(began.Add(e.At))) {
 				return
 			}
-			if e.Fault == Blackout {
-				in.blackout(ctx, e)
-				return
-			}
-			if e.Fault == Network {
+			switch e.Fault {
+			case Network:
 				in.network(ctx, in.w.breakable[e.Target], e)
-				return
+			case Blackout:
+				in.alone(ctx, e, func() { in.blackout(ctx, e) })
+			default:
+				n := in.w.nodesOf(e.Fault)[e.Target]
+				if e.Fault == Empty || e.Fault == Older || e.Fault == Power && n.kind == "ingest" {
+					in.alone(ctx, e, func() { in.happen(ctx, n, e) })
+					return
+				}
+				in.happen(ctx, n, e)
 			}
-			in.happen(ctx, in.w.nodesOf(e.Fault)[e.Target], e)
 		})
 	}
 	wait.Wait()
+}
+
+// alone keeps two faults apart that no promise stands up to together: what Redis
+// acknowledged and the archive does not have yet is on the ingest node as well, where
+// it survives a kill and not a power cut. So Redis does not lose its data until what
+// was recorded before the last power cut is archived, and no power is cut until the
+// nodes have given back.
+func (in *injector) alone(ctx context.Context, e Event, happen func()) {
+	in.power.Lock()
+	defer in.power.Unlock()
+	if e.Fault == Power || e.Fault == Blackout {
+		in.cut = true
+		happen()
+		return
+	}
+	if in.cut && !in.archived(ctx) {
+		in.log("%s did not happen: the archive does not come up to the last power cut", e.Fault)
+		return
+	}
+	in.cut = false
+	happen()
+	sleep(ctx, min(5*time.Second, e.For*5))
+}
+
+// archived waits until everything that Redis has now is in the archive.
+func (in *injector) archived(ctx context.Context) bool {
+	const log = "canyu{" + activityID + "/0}log"
+	newest := ""
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && sleep(ctx, 50*time.Millisecond); {
+		if newest == "" {
+			if last, err := in.w.redis.XRevRangeN(ctx, log, "+", "-", 1).Result(); err == nil {
+				if len(last) == 0 {
+					return true
+				}
+				newest = last[0].ID
+			}
+			continue
+		}
+		if left, err := in.w.redis.XRangeN(ctx, log, "-", newest, 1).Result(); err == nil && len(left) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (in *injector) network(ctx context.Context, p *Proxy, e Event) {

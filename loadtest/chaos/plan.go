@@ -28,10 +28,10 @@ const (
 )
 
 // usual are the faults that happen unless others are asked for.
-var usual = []Fault{Kill, Stop, Power, Blackout, Full, Memory, ReadOnly, Clock, Network}
+var usual = []Fault{Kill, Stop, Power, Blackout, Full, Memory, ReadOnly, Clock, Network, Empty, Older}
 
 // Faults are all that there are.
-var Faults = append(slices.Clone(usual), Away, Empty, Older)
+var Faults = append(slices.Clone(usual), Away)
 
 // Event is a fault of the plan.
 type Event struct {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -31,6 +32,7 @@ type Options struct {
 	Modes    []Mode        // of the network, each at least once; all by default
 	Edge     string        // how the names of the edges begin that faults happen to
 	Away     time.Duration // how long the fault Away lasts
+	Outage   *Outage       // instead of all other faults; of the distributed pair
 	Clients  int
 	Rate     float64       // submissions per second, at most
 	Fsync    string        // Redis' appendfsync: always
@@ -53,6 +55,7 @@ type Result struct {
 	Rows         []Row
 	Differences  []Difference   // the first of each kind
 	Found        map[string]int // how many there are of each kind
+	Outage       *Outage        // with what was seen
 	Left         []Fault        // that this machine cannot make
 	Dir          string         // "" where it is gone
 }
@@ -68,6 +71,9 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	}
 	if o.Faults == nil {
 		o.Faults = usual
+	}
+	if o.Outage != nil {
+		o.Faults, o.Duration = nil, o.Outage.duration(o.Patience)
 	}
 	if o.Log == nil {
 		o.Log = io.Discard
@@ -109,6 +115,9 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	}()
 	began = time.Now()
 	plan := Plan(PlanOptions{Seed: o.Seed, Duration: o.Duration, Kills: o.Kills, Faults: o.Faults, Modes: o.Modes, Away: o.Away, Targets: w.targets})
+	if o.Outage != nil {
+		res.Outage, plan = o.Outage, o.Outage.plan()
+	}
 	for _, e := range plan {
 		log("planned: %s", e)
 	}
@@ -153,6 +162,11 @@ func breakAndLoad(ctx context.Context, o *Options, in *injector, c *crowd, plan 
 	defer over()
 	loading, enough := context.WithTimeout(ctx, o.Duration)
 	defer enough()
+	var outage sync.WaitGroup
+	defer outage.Wait()
+	if o.Outage != nil {
+		outage.Go(func() { o.Outage.watch(loading, in.book, c.doors[0], enough) })
+	}
 	progress := time.NewTicker(10 * time.Second)
 	defer progress.Stop()
 	loaded, watched := make(chan struct{}), make(chan struct{})
