@@ -16,7 +16,7 @@
   const number = (n) => n.toLocaleString('en');
   const rateOf = (count, of) => (of > 0 ? count / of : null);
   const tenths = (rate) => Math.floor(rate * 1000 + 1e-9) / 10;
-  const percent = (rate) => (rate === null ? '–' : (Number.isInteger(tenths(rate)) ? tenths(rate) : tenths(rate).toFixed(1)) + '%');
+  const percent = (rate) => (rate === null ? '–' : tenths(rate).toFixed(tenths(rate) % 100 === 0 ? 0 : 1) + '%');
   const bar = (rate) => Math.max(0, Math.min(100, tenths(rate || 0)));
   const level = (rate) => (!rate ? 0 : rate < 0.6 ? 1 : rate < 0.9 ? 2 : rate < 1 ? 3 : 4);
   const setLevel = (element, rate) => {
