@@ -18,6 +18,14 @@ type Wall struct {
 	Hold func(text string) (reason string)
 }
 
+// Reason is why a message is to be looked at with care, "" for most.
+func (w *Wall) Reason(text string) string {
+	if w == nil || w.Hold == nil {
+		return ""
+	}
+	return w.Hold(text)
+}
+
 // MessageKey stands for a message as it was written: a hash over the key of its
 // submission and its text, which tells nothing about the person. A submission whose
 // text becomes another one is another message. 63 bits, because that is what SQLite

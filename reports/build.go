@@ -89,8 +89,9 @@ func (b *builder) addMessages(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
-	r.messages = slices.DeleteFunc(ms, func(m canyu.Message) bool { return m.At.After(r.AsOf) })
-	return nil
+	ms = slices.DeleteFunc(ms, func(m canyu.Message) bool { return m.At.After(r.AsOf) })
+	r.messages, err = b.unhidden(ctx, ms)
+	return err
 }
 
 // schoolCodes for the archive: nil, which means all, where the region has them all.

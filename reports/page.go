@@ -78,7 +78,7 @@ func (p *Pages) Handle(ctx *fasthttp.RequestCtx) {
 	kind, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	code, file, _ := strings.Cut(rest, "/")
 	method := string(ctx.Method())
-	form := method == "POST" && kind == "school" && file == "" // of receipts
+	form := method == "POST" && (kind == "school" && file == "" || file == "messages") // of receipts, and of the review
 	if method != "GET" && method != "HEAD" && !form {
 		ctx.Response.Header.Set("Allow", "GET, HEAD")
 		r.notice(fasthttp.StatusMethodNotAllowed, "method")
@@ -145,7 +145,7 @@ type visit struct {
 
 // pageView is what every page shows.
 type pageView struct {
-	Kind       string // school, bureau or notice
+	Kind       string // school, bureau, review or notice
 	Wall       bool   // for a big screen: nothing to click
 	Lang       string
 	Title      string // of the activity
@@ -162,6 +162,7 @@ type pageView struct {
 	Days       *pageTable
 	School     *schoolView
 	Bureau     *bureauView
+	Review     *reviewView
 	Notice     string
 	Hint       string
 	Exports    []pageLink

@@ -22,9 +22,10 @@ type pageAsset struct {
 }
 
 var pageAssetKinds = map[string]string{
-	"page.css": "text/css; charset=utf-8",
-	"page.js":  "text/javascript; charset=utf-8",
-	"icon.svg": "image/svg+xml",
+	"page.css":   "text/css; charset=utf-8",
+	"review.css": "text/css; charset=utf-8",
+	"page.js":    "text/javascript; charset=utf-8",
+	"icon.svg":   "image/svg+xml",
 }
 
 // pageAssets are all of them, by file and by name below /pages/.

@@ -86,6 +86,10 @@ func (r *visit) bureau(text, file string) error {
 	if len(schools) == 0 {
 		return errNoPage
 	}
+	if file == "messages" {
+		r.Heading = r.s.region(region)
+		return r.review(regionScope(region, r.activity.ID), schools)
+	}
 	c, err := r.census(where, schools)
 	if err != nil {
 		return err

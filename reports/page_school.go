@@ -103,6 +103,10 @@ func (r *visit) school(text, file string) error {
 	if school == nil {
 		return errNoPage
 	}
+	if file == "messages" {
+		r.Heading = school.Name
+		return r.review(want, []*canyu.School{school})
+	}
 	where := place{activity: r.activity.ID, school: code}
 	c, err := r.census(where, []*canyu.School{school})
 	if err != nil {

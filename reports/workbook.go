@@ -272,10 +272,18 @@ func (b *workbook) messages() error {
 	}
 	s := b.s
 	heads := []string{s.say("time"), s.say("code"), s.say("school"), s.say("grade"), s.say("class"), s.say("role"), s.say("message")}
-	return b.stream("messages", heads, []float64{10, 13, 30, 10, 10, 10, 80}, func(row func(...any) error) error {
+	screened := b.r.activity.Wall != nil
+	if screened {
+		heads = append(heads, s.page("held"))
+	}
+	return b.stream("messages", heads, []float64{10, 13, 30, 10, 10, 10, 80, 30}, func(row func(...any) error) error {
 		for _, m := range b.r.messages {
-			if err := row(m.At.In(b.r.activity.Zone).Format("15:04:05"), m.Class.School.String(), names[m.Class.School],
-				int(m.Class.Grade), int(m.Class.Number), s.role(m.Role), strings.ToValidUTF8(m.Text, "�")); err != nil {
+			cells := []any{m.At.In(b.r.activity.Zone).Format("15:04:05"), m.Class.School.String(), names[m.Class.School],
+				int(m.Class.Grade), int(m.Class.Number), s.role(m.Role), strings.ToValidUTF8(m.Text, "�")}
+			if screened {
+				cells = append(cells, s.held(b.r.activity.Wall.Reason(m.Text)))
+			}
+			if err := row(cells...); err != nil {
 				return err
 			}
 		}

@@ -64,9 +64,13 @@ var routeRows = []struct{ method, path, allowed string }{
 	{"GET", "/school/3418020001/classes.csv", ofSchool},
 	{"GET", "/school/3418020001/not-yet.csv", ofSchool},
 	{"POST", "/school/3418020001", ofSchool},
+	{"GET", "/school/3418020001/messages", ofSchool},
+	{"POST", "/school/3418020001/messages", ofSchool},
 	{"GET", "/bureau/341802", ofCounty},
 	{"GET", "/bureau/341802/table.csv", ofCounty},
 	{"GET", "/bureau/341802/report.html", ofCounty},
+	{"GET", "/bureau/341802/messages", ofCounty},
+	{"POST", "/bureau/341802/messages", ofCounty},
 	{"GET", "/bureau/341800", ofCity},
 	{"GET", "/bureau/100000", ofAdmin},
 }

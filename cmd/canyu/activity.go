@@ -22,6 +22,7 @@ type activitySettings struct {
 	Identify       string            `yaml:"identify"`
 	Names          string            `yaml:"names"`
 	Public         publicSettings    `yaml:"public"`
+	Wall           string            `yaml:"wall"` // on | off: messages are shown, each after a review
 	Page           pageSettings      `yaml:"page"`
 	Report         reportSettings    `yaml:"report"`
 }
@@ -93,6 +94,7 @@ func (e *activitySettings) activity() (*canyu.Activity, []error) {
 		wrong("names %q: this version keeps no names: want discard", n)
 	}
 	a.Public = canyu.Publicity{Counts: canyu.PublicCounts(or(e.Public.Counts, string(canyu.AllCounts))), AtLeast: e.Public.AtLeast}
+	a.Wall = e.wall(wrong)
 	e.report(a, or, wrong)
 	if err := a.Validate(); err != nil {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {

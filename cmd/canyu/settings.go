@@ -51,7 +51,8 @@ type settings struct {
 	Rebuild      string             `yaml:"rebuild"`       // manual | auto: a ledger that lost its data
 	Calendar     string             `yaml:"calendar"`
 	Links        linkSettings       `yaml:"links"`
-	Viewers      int                `yaml:"viewers"` // live streams that this node serves at once
+	Viewers      int                `yaml:"viewers"`    // live streams that this node serves at once
+	WallWords    string             `yaml:"wall_words"` // file of words, one a line, that hold a message for a closer look
 	Activities   []activitySettings `yaml:"activities"`
 
 	activities []*canyu.Activity        // Activities, checked
@@ -193,6 +194,9 @@ func (s *settings) check() (errs []error) {
 			wrong("activities[%d].page.%w", i, err)
 		}
 		s.themes[a.ID] = theme
+	}
+	if err := s.screenWalls(); err != nil {
+		errs = append(errs, err)
 	}
 	return errs
 }
