@@ -13,6 +13,7 @@ need gcc gcc # the race detector is linked by it
 [[ -e /usr/include/stdlib.h ]] || packages+=(libc6-dev)
 need redis-server redis-server
 need clickhouse-server clickhouse-server
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
 need chromium chromium
 need node nodejs
 need npm npm

@@ -1,24 +1,17 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/canyu/canyu"
 )
 
 // BenchCmd is canyu loadtest bench: the rows of the throughput table, measured
@@ -27,37 +20,33 @@ import (
 // same requests, and only one at a time. Every request is a new pupil's, so that
 // every one counts. After each round canyu's counts are reconciled.
 type BenchCmd struct {
-	Rows        string        `help:"Rows to measure." default:"bare,percommand,embedded,redis,redis+clickhouse"`
-	Rounds      int           `help:"How often each row is measured." default:"3"`
-	Round       time.Duration `help:"How long each time." default:"6s"`
-	Warmup      time.Duration `help:"How long each server is loaded before that." default:"2s"`
-	Patience    time.Duration `help:"How long to wait at most, before each round, for the machine to have little to do." default:"30s"`
-	Connections int           `help:"How many connections." default:"256"`
-	Schools     int           `help:"Schools of 3,000 pupils in the roster; 0 is as many as the rounds can use up."`
-	Redis       string        `help:"URL of the Redis; without one, redis-server is started." env:"CANYU_TEST_REDIS"`
-	Clickhouse  string        `help:"DSN of the ClickHouse for the redis row." env:"CANYU_TEST_CLICKHOUSE"`
-	Pool        int           `help:"Connections of the percommand row to Redis: the fastest number." default:"64"`
-	Dir         string        `help:"Where the servers keep their data: a real disk, or fsync costs nothing. It is removed at the end." type:"existingdir"`
-	Program     string        `help:"The canyu that is measured; this one if empty." type:"existingfile"`
-	JSON        bool          `help:"Print the table as JSON."`
+	Rows         string        `help:"Rows to measure, separated by commas: bare, percommand, pipelined, postgres (these three also with another number of connections, as in postgres/32), embedded, redis, redis+clickhouse." default:"bare,percommand,embedded,redis,redis+clickhouse"`
+	Rounds       int           `help:"How often each row is measured." default:"3"`
+	Round        time.Duration `help:"How long each time." default:"6s"`
+	Warmup       time.Duration `help:"How long each server is loaded before that." default:"2s"`
+	Patience     time.Duration `help:"How long to wait at most, before each round, for the machine to have little to do." default:"30s"`
+	Connections  int           `help:"How many connections." default:"256"`
+	Schools      int           `help:"Schools of 3,000 pupils in the roster; 0 is as many as the rounds can use up."`
+	Pool         int           `help:"Connections of the percommand and pipelined rows to Redis: the fastest number." default:"64"`
+	PostgresPool int           `help:"Connections of the postgres row to PostgreSQL." default:"64"`
+	JSON         bool          `help:"Print the table as JSON."`
+	Place        `embed:""`
 }
 
 // bench is one under way.
 type bench struct {
 	BenchCmd
+	*stand
 	out      io.Writer // the table
-	log      io.Writer // what is done
-	dir      string
-	activity string
-	roster   *canyu.Roster
-	source   *Source
+	postgres string    // the DSN of the one that was started
 	rows     []*benchRow
-	closers  []func()
 }
 
 type benchRow struct {
 	*server
 	reconciles bool
+	store      int // the process of Redis or PostgreSQL, where it is known
+	archive    int // of ClickHouse
 	next       int64
 	counts     Counts
 	rounds     []measure
@@ -65,14 +54,16 @@ type benchRow struct {
 
 // measure is one round of one row.
 type measure struct {
-	Rate      float64 `json:"rate"`
-	P50       float64 `json:"p50_ms"`
-	P99       float64 `json:"p99_ms"`
-	ServerCPU float64 `json:"server_cpu_us"` // per acknowledged request, until nothing is left to do for it
-	AfterCPU  float64 `json:"after_cpu_us"`  // of that, after the load: rollups that catch up
-	ClientCPU float64 `json:"client_cpu_us"`
-	OtherCPU  float64 `json:"other_cpu_us"` // all other processes during the load: Redis, ClickHouse, strangers
-	Busy      float64 `json:"busy"`         // how busy the machine was with something else before
+	Rate       float64 `json:"rate"`
+	P50        float64 `json:"p50_ms"`
+	P99        float64 `json:"p99_ms"`
+	ServerCPU  float64 `json:"server_cpu_us"`  // per acknowledged request, until nothing is left to do for it
+	AfterCPU   float64 `json:"after_cpu_us"`   // of that, after the load: rollups that catch up
+	StoreCPU   float64 `json:"store_cpu_us"`   // of Redis or PostgreSQL, during the load
+	ArchiveCPU float64 `json:"archive_cpu_us"` // of ClickHouse, during the load
+	ClientCPU  float64 `json:"client_cpu_us"`
+	OtherCPU   float64 `json:"other_cpu_us"` // all other processes during the load: strangers
+	Busy       float64 `json:"busy"`         // how busy the machine was with something else before
 }
 
 // Run measures and prints the table. It fails where a server did, or where its
@@ -81,26 +72,23 @@ func (c *BenchCmd) Run(ctx context.Context, out io.Writer) (err error) {
 	if c.Rounds < 1 || c.Round <= 0 {
 		return errors.New("rounds and round: want at least one round of some length")
 	}
-	b := &bench{BenchCmd: *c, out: out, log: os.Stderr, activity: "bench-" + randomID()}
-	if b.dir, err = os.MkdirTemp(c.Dir, "canyu-bench-"); err != nil {
-		return fmt.Errorf("cannot make a directory: %w", err)
+	b := &bench{BenchCmd: *c, out: out}
+	synthetic := Synthetic{Schools: c.Schools, Grades: 12, Classes: 5, Enrolled: 50}
+	if c.Schools == 0 {
+		const fastest = 200_000 // requests per second that no row reaches
+		used := fastest * (c.Warmup + time.Duration(c.Rounds)*c.Round).Seconds()
+		synthetic.Schools = int(used)/3000 + 1
 	}
-	defer os.RemoveAll(b.dir)
-	defer func() {
-		for _, f := range slices.Backward(b.closers) {
-			f()
-		}
-	}()
-	if err := b.prepare(ctx); err != nil {
+	if b.stand, err = c.Place.open(synthetic, SourceOptions{}); err != nil {
 		return err
 	}
+	defer b.close()
 	for _, name := range splitList(c.Rows) {
 		row, err := b.start(ctx, name)
 		if err != nil {
 			return err
 		}
 		b.rows = append(b.rows, row)
-		b.closers = append(b.closers, row.stop)
 	}
 	for round := range c.Rounds + 1 { // the first warms up
 		for _, row := range b.rows {
@@ -112,176 +100,103 @@ func (c *BenchCmd) Run(ctx context.Context, out io.Writer) (err error) {
 	return b.table()
 }
 
-func randomID() string {
-	var b [4]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
-
-// prepare makes the roster and the requests, and finds Redis.
-func (b *bench) prepare(ctx context.Context) (err error) {
-	if b.Program == "" {
-		if b.Program, err = os.Executable(); err != nil {
-			return fmt.Errorf("cannot find canyu itself: %w", err)
-		}
-	}
-	synthetic := Synthetic{Schools: b.Schools, Grades: 12, Classes: 5, Enrolled: 50}
-	if b.Schools == 0 {
-		const fastest = 200_000 // requests per second that no row reaches
-		used := fastest * (b.Warmup + time.Duration(b.Rounds)*b.Round).Seconds()
-		synthetic.Schools = int(used)/3000 + 1
-	}
-	if b.roster, err = synthetic.Roster(); err != nil {
-		return err
-	}
-	b.source, err = NewSource(b.roster, SourceOptions{
-		Activity: b.activity, Steps: []string{"bow", "flower", "message"}, Seed: 1,
-	})
-	if err != nil {
-		return err
-	}
-	f, err := os.Create(b.rosterFile())
-	if err != nil {
-		return fmt.Errorf("cannot write the roster: %w", err)
-	}
-	if err := errors.Join(WriteRoster(f, b.roster), f.Close()); err != nil {
-		return err
-	}
-	if !strings.Contains(b.Rows, "redis") && !strings.Contains(b.Rows, "percommand") && !strings.Contains(b.Rows, "pipelined") {
-		b.Redis = ""
-		return nil
-	}
-	if b.Redis == "" {
-		stop, url, err := startRedis(ctx, b.log, b.dir)
-		if err != nil {
-			return err
-		}
-		b.Redis = url
-		b.closers = append(b.closers, stop)
-	}
-	return nil
-}
-
-func (b *bench) rosterFile() string { return filepath.Join(b.dir, "roster.csv") }
-
 // start starts the server of a row.
-func (b *bench) start(ctx context.Context, name string) (*benchRow, error) {
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, err
-	}
-	var args []string
-	row := &benchRow{}
-	switch name {
-	case "bare":
-		args = []string{b.Program, "loadtest", "baseline", "bare", "--listen", addr}
-	case "percommand", "pipelined":
-		args = []string{b.Program, "loadtest", "baseline", "percommand", "--listen", addr,
-			"--redis", b.Redis, "--prefix", name, "--pool", fmt.Sprint(b.Pool)}
-		if name == "pipelined" {
-			args = append(args, "--pipelined")
-		}
+func (b *bench) start(ctx context.Context, name string) (row *benchRow, err error) {
+	row = &benchRow{}
+	kind, connections, _ := strings.Cut(name, "/")
+	switch kind {
+	case "bare", "percommand", "pipelined", "postgres":
+		row.server, row.store, err = b.baseline(ctx, kind, name, connections)
+		row.reconciles = kind == "postgres"
 	case "embedded", "redis", "redis+clickhouse":
-		config, err := b.config(name, addr)
-		if err != nil {
-			return nil, err
+		row.reconciles = true
+		var redis, clickhouse, run string
+		if name != "embedded" {
+			if clickhouse, err = b.database(name); err != nil {
+				return nil, err
+			}
+			if redis, err = b.redis(ctx, name); err != nil {
+				return nil, err
+			}
+			row.store, row.archive = listener(redis), listener(clickhouse)
 		}
-		if err := b.command(ctx, b.Program, "roster", "import", b.rosterFile(), "--config", config); err != nil {
-			return nil, err
-		}
-		args = []string{b.Program, "serve", "--config", config}
 		if name == "redis" {
 			// The ingest node by itself: rollup and ClickHouse are other machines'
 			// work. The row redis+clickhouse has all of it on this one.
-			args = append(args, "--run", "ingest")
+			run = "ingest"
 		}
-		row.reconciles = true
+		var n *node
+		if n, err = b.node(ctx, name, redis, clickhouse, run, nil); err == nil {
+			row.server = n.server
+		}
 	default:
-		return nil, fmt.Errorf("row %q: want bare, percommand, pipelined, embedded, redis or redis+clickhouse", name)
+		err = fmt.Errorf("row %q: want bare, percommand, pipelined, postgres, embedded, redis or redis+clickhouse", name)
 	}
-	if row.server, err = startServer(ctx, b.log, b.dir, name, addr, args...); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if row.reconciles {
-		if row.counts, err = b.fetch(ctx, row); err != nil {
-			row.stop()
+		if row.counts, err = b.fetch(ctx, row.target); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", name, err, row.lastLines())
 		}
 	}
 	return row, nil
 }
 
-// config writes canyu's configuration for a row. The activity is open today.
-func (b *bench) config(name, addr string) (string, error) {
-	var engines string
-	if name != "embedded" {
-		dsn := splitList(b.Clickhouse)
-		if len(dsn) == 0 {
-			return "", errors.New("the redis row needs a ClickHouse: set CANYU_TEST_CLICKHOUSE, or name the other --rows")
+// baseline starts one of the servers that canyu is measured against.
+func (b *bench) baseline(ctx context.Context, kind, name, connections string) (*server, int, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, 0, err
+	}
+	file := strings.ReplaceAll(name, "/", "-")
+	args := []string{b.place.Program, "loadtest", "baseline", kind, "--listen", addr}
+	store := 0
+	switch kind {
+	case "percommand", "pipelined":
+		redis, err := b.redis(ctx, "")
+		if err != nil {
+			return nil, 0, err
 		}
-		redis, clickhouse := b.Redis, dsn[0]
-		if name == "redis+clickhouse" { // the same pupils count once more
-			var err error
-			if redis, err = withPath(redis, "/1"); err == nil {
-				clickhouse, err = withPath(clickhouse, "/canyu_bench")
-			}
+		store = listener(redis)
+		args[3] = "percommand"
+		args = append(args, "--redis", redis, "--prefix", file+"-"+b.id, "--pool", cmp.Or(connections, fmt.Sprint(b.Pool)))
+		if kind == "pipelined" {
+			args = append(args, "--pipelined")
+		}
+	case "postgres":
+		if b.postgres == "" {
+			stop, dsn, err := startPostgres(ctx, b.log, b.dir)
 			if err != nil {
-				return "", err
+				return nil, 0, err
 			}
+			b.closers = append(b.closers, stop)
+			b.postgres = dsn
 		}
-		engines = fmt.Sprintf("redis: %q\nclickhouse: %q\n", redis, clickhouse)
+		store = listener(b.postgres)
+		args = append(args, "--dsn", b.postgres, "--roster", b.rosterFile(), "--pool", cmp.Or(connections, fmt.Sprint(b.PostgresPool)))
 	}
-	zone, err := time.LoadLocation("Asia/Shanghai")
+	s, err := startServer(ctx, b.log, b.dir, file, addr, args...)
 	if err != nil {
-		return "", fmt.Errorf("cannot load the time zone: %w", err)
+		return nil, 0, err
 	}
-	today := canyu.DayAt(time.Now(), zone)
-	text := fmt.Sprintf(`listen: %q
-data: %q
-key_file: %q
-%sactivities:
-  - id: %s
-    title: {zh-Hans: 压力测试}
-    timezone: Asia/Shanghai
-    first_day: %s
-    last_day: %s
-    steps: [bow, flower, message]
-    required_grades: [3, 4, 5, 6, 7, 8, 10, 11]
-    roles: [student, parent, teacher]
-    identify: seat
-    report: {at: "16:30", days: working, recipients: {}}
-`, addr, filepath.Join(b.dir, name), filepath.Join(b.dir, name+".key"), engines, b.activity, today-1, today+1)
-	path := filepath.Join(b.dir, name+".yaml")
-	key := make([]byte, 32)
-	rand.Read(key)
-	return path, errors.Join(
-		os.Mkdir(filepath.Join(b.dir, name), 0o700),
-		os.WriteFile(filepath.Join(b.dir, name+".key"), []byte(hex.EncodeToString(key)+"\n"), 0o600),
-		os.WriteFile(path, []byte(text), 0o600),
-	)
+	s.name = name
+	b.closers = append(b.closers, s.stop)
+	return s, store, nil
 }
 
-func withPath(raw, path string) (string, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "", errors.New("the URL of a server cannot be read")
+// redis is the one that is given or was started, with a database for each canyu, for
+// the same pupils count again in each.
+func (b *bench) redis(ctx context.Context, name string) (server string, err error) {
+	if b.place.Redis == "" {
+		if b.place.Redis, err = b.ownRedis(ctx, "redis-data"); err != nil {
+			return "", err
+		}
 	}
-	u.Path = path
-	return u.String(), nil
-}
-
-func (b *bench) command(ctx context.Context, args ...string) error {
-	fmt.Fprintf(b.log, "$ %s\n", commandLine(args))
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = environment()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot run %s: %w\n%s", strings.Join(args[1:], " "), err, out)
+	if name == "redis+clickhouse" {
+		return withPath(b.place.Redis, "/1")
 	}
-	return nil
-}
-
-func (b *bench) fetch(ctx context.Context, row *benchRow) (Counts, error) {
-	return FetchCounts(ctx, row.target, b.activity, b.roster.Schools(0))
+	return b.place.Redis, nil
 }
 
 // measure loads the row for a round; round 0 is the warm-up.
@@ -292,6 +207,7 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 	}
 	busy := settle(ctx, b.Patience)
 	server0, err0 := cpu(row.cmd.Process.Pid)
+	store0, archive0 := family(row.store), family(row.archive)
 	client0, err1 := cpu(os.Getpid())
 	idle0, all0 := machine()
 	res, err := Run(ctx, Options{
@@ -305,6 +221,7 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 		return ctx.Err()
 	}
 	idle1, all1 := machine()
+	store, archive := family(row.store)-store0, family(row.archive)-archive0
 	client1, err2 := cpu(os.Getpid())
 	server1, err3 := cpu(row.cmd.Process.Pid)
 	settle(ctx, b.Patience) // what the server does afterwards for these requests is part of their price
@@ -318,7 +235,7 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 		return fmt.Errorf("%d of %d requests did not count: %v %v", total-good, total, res.Outcomes, res.Errors)
 	}
 	if row.reconciles {
-		after, err := b.fetch(ctx, row)
+		after, err := b.fetch(ctx, row.target)
 		if err != nil {
 			return err
 		}
@@ -333,15 +250,16 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 		Rate: res.Rate, P50: res.Latency.P50, P99: res.Latency.P99, Busy: busy,
 		ServerCPU: perRequest(server2-server0, good), AfterCPU: perRequest(server2-server1, good),
 		ClientCPU: perRequest(client1-client0, good),
-		OtherCPU:  perRequest(max(0, all1-all0-(idle1-idle0)-(server1-server0)-(client1-client0)), good),
+		StoreCPU:  perRequest(store, good), ArchiveCPU: perRequest(archive, good),
+		OtherCPU: perRequest(max(0, all1-all0-(idle1-idle0)-(server1-server0)-(client1-client0)-store-archive), good),
 	}
 	name := "warm-up"
 	if round > 0 {
 		name = fmt.Sprintf("round %d", round)
 		row.rounds = append(row.rounds, m)
 	}
-	fmt.Fprintf(b.log, "%-10s %s: %.0f/s, p99 %.2f ms, server %.1f µs (%.1f afterwards), client %.1f µs, others %.1f µs of CPU per request; machine %.0f %% busy before\n",
-		row.name, name, m.Rate, m.P99, m.ServerCPU, m.AfterCPU, m.ClientCPU, m.OtherCPU, m.Busy*100)
+	fmt.Fprintf(b.log, "%-10s %s: %.0f/s, p99 %.2f ms, server %.1f µs (%.1f afterwards), store %.1f, archive %.1f, client %.1f, others %.1f µs of CPU per request; machine %.0f %% busy before\n",
+		row.name, name, m.Rate, m.P99, m.ServerCPU, m.AfterCPU, m.StoreCPU, m.ArchiveCPU, m.ClientCPU, m.OtherCPU, m.Busy*100)
 	return nil
 }
 
@@ -353,10 +271,10 @@ func perRequest(d time.Duration, n int64) float64 {
 func (b *bench) conditions() string {
 	text := fmt.Sprintf("%d CPUs, %s, %d connections, %d rounds of %s, %d classes of 50",
 		runtime.NumCPU(), runtime.Version(), b.Connections, b.Rounds, b.Round, b.source.Classes())
-	if b.Redis == "" {
+	if b.place.Redis == "" {
 		return text
 	}
-	o, err := redis.ParseURL(b.Redis)
+	o, err := redis.ParseURL(b.place.Redis)
 	if err != nil {
 		return text
 	}

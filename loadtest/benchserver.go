@@ -1,7 +1,6 @@
 package loadtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,26 +116,6 @@ func (s *server) stop() {
 	}
 }
 
-// tick is the unit of CPU time in /proc, on every Linux there is.
-const tick = 10 * time.Millisecond
-
-// cpu is the user and system time of a process so far, where the system tells it.
-func cpu(pid int) (time.Duration, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, fmt.Errorf("cannot read the CPU time: %w", err)
-	}
-	// The name in brackets may hold anything: count from behind it. utime and stime
-	// are fields 14 and 15.
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 13 {
-		return 0, errors.New("cannot read the CPU time: /proc is strange")
-	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * tick, errors.Join(err1, err2)
-}
-
 // settle waits until the machine has little to do, so that no row pays for the
 // rollups, merges and rewrites that another row left behind. It gives up after a
 // while and says how busy the machine still is, 0…1.
@@ -187,20 +166,20 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// startRedis starts a Redis that keeps what it acknowledged, for those who have
-// none running.
-func startRedis(ctx context.Context, out io.Writer, dir string) (stop func(), redisURL string, err error) {
+// startRedis starts a Redis that keeps what it acknowledged, with its data in
+// dir/name.
+func startRedis(ctx context.Context, out io.Writer, dir, name string) (stop func(), redisURL string, err error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, "", err
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	data := filepath.Join(dir, "redis-data")
+	data := filepath.Join(dir, name)
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return nil, "", fmt.Errorf("cannot start redis-server: %w", err)
 	}
 	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", data, "--save", "",
-		"--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"}
+		"--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "1gb", "--maxmemory-policy", "noeviction"}
 	fmt.Fprintf(out, "$ redis-server %s\n", commandLine(args))
 	cmd := exec.Command("redis-server", args...)
 	if err := cmd.Start(); err != nil {

@@ -127,3 +127,27 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 		t.Errorf("row nonsense: %v", err)
 	}
 }
+
+// The bench makes a PostgreSQL of its own, also as root, and its counts are a query.
+func TestBenchStartsPostgres(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	err := canyuCommand(t.Context(), &out, "loadtest", "bench", "--rows", "bare,postgres/8", "--rounds", "1", "--round", "200ms", "--warmup", "100ms",
+		"--connections", "8", "--patience", "0s", "--schools", "20", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table struct {
+		Rows []struct {
+			Row        string
+			Reconciled bool
+			Requests   int
+		}
+	}
+	if err := json.Unmarshal(out.Bytes(), &table); err != nil {
+		t.Fatal(err)
+	}
+	if row := table.Rows[1]; row.Row != "postgres/8" || !row.Reconciled || row.Requests == 0 {
+		t.Errorf("said %s", out.String())
+	}
+}
