@@ -20,6 +20,7 @@ type Command struct {
 	Scenarios ScenariosCmd `cmd:"" help:"Describe the loads that have a name."`
 	Roster    RosterCmd    `cmd:"" help:"Write the made-up roster, to be imported by the server under test."`
 	Bench     BenchCmd     `cmd:"" help:"Start the baselines and canyu on both engines and measure them side by side."`
+	Viewers   ViewersCmd   `cmd:"" help:"What live views cost those who take part: with and without them, side by side."`
 	Baseline  BaselineCmd  `cmd:"" help:"Run one of the servers that canyu is measured against."`
 
 	Chaos chaos.Command `cmd:"" help:"Start servers and canyu, break them while clients submit, and reconcile what was acknowledged."`
