@@ -24,6 +24,7 @@ var browserActivities = []struct {
 	{"later", "qingming-later", 3, 9, "identify: seat"},
 	{"over", "qingming-over", -9, -3, "identify: seat"},
 	{"byName", "qingming-names", -1, 1, "identify: name"},
+	{"themed", "flag", -1, 1, "identify: seat\n    page: {theme: %s, grey: always}"},
 }
 
 // browserSchools is how many tests may have a school of their own.
@@ -128,17 +129,29 @@ func npmInstall(t *testing.T) {
 func browserSchool(n int) string     { return fmt.Sprintf("341802%04d", n) }
 func browserSchoolName(n int) string { return fmt.Sprintf("宣州区第%d小学", n) }
 
+// browserTheme makes another activity of the same page.
+const browserTheme = `{"colour": "#8a1b1b", "texts": {"zh-Hans": {"step.salute.hint": "面向国旗，行队礼", "thanks": "谢谢你，少先队员"}}}`
+
 // browserSite has a roster of many schools, one for each test, and the activities.
 func browserSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, dir: t.TempDir(), activity: browserActivities[0].id}
 	s.config = filepath.Join(s.dir, "canyu.yaml")
 	now := time.Now().In(time.FixedZone("", 8*3600))
+	theme := filepath.Join(s.dir, "theme")
+	if err := os.Mkdir(theme, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.file("theme/theme.json", []byte(browserTheme))
+	s.file("theme/salute.svg", []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 9"><path fill="#7a8" d="M0 0h16v9H0z"/><path fill="#c33" d="M7 2h4v2H7z"/><path d="M7 2v6"/></svg>`))
 	text := fmt.Sprintf("data: %s\noutbox: %s\nactivities:\n", filepath.Join(s.dir, "data"), filepath.Join(s.dir, "outbox"))
 	for _, a := range browserActivities {
 		text += strings.Replace(fmt.Sprintf(week, a.id, now.AddDate(0, 0, a.first).Format(time.DateOnly), now.AddDate(0, 0, a.last).Format(time.DateOnly)),
-			"identify: seat", a.more, 1)
+			"identify: seat", strings.Replace(a.more, "%s", theme, 1), 1)
 	}
+	text = strings.Replace(text, "id: flag\n    title: {zh-Hans: 网上祭英烈, zh-Hant: 網上祭英烈, en: Online memorial}", "id: flag\n    title: {zh-Hans: 向国旗敬礼}", 1)
+	flag := strings.Index(text, "id: flag")
+	text = text[:flag] + strings.Replace(text[flag:], "steps: [bow, flower, message]", "steps: [salute]", 1)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

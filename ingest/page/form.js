@@ -26,8 +26,9 @@
   }
   const keep = () => canyu.put(key, state, canyu.session);
 
+  const template = document.getElementById('thanks'); // it leaves with the form
   const thanks = (answer) => {
-    const screen = document.importNode(document.getElementById('thanks').content, true);
+    const screen = document.importNode(template.content, true);
     const reveal = (name, text) => {
       const element = screen.querySelector('.' + name);
       element.hidden = false;

@@ -46,7 +46,7 @@ canyu.ritual = (root, steps, options) => {
     acting = setTimeout(() => {
       show(at + 1);
       options.done(at);
-    }, calm ? 300 : options.quick ? 1100 : 2200);
+    }, calm ? 120 : options.quick ? 1100 : 2200);
   });
   return { show, at: () => at };
 };

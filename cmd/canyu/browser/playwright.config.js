@@ -14,6 +14,11 @@ export default defineConfig({
   retries: 0,
   timeout: 60_000,
   expect: { timeout: 15_000 },
+  // What measures runs by itself, after the others.
+  projects: [
+    { name: 'pages', testIgnore: 'measure*' },
+    { name: 'measure', testMatch: 'measure*', dependencies: ['pages'], workers: 1 },
+  ],
   use: {
     locale: 'zh-CN',
     viewport: { width: 1280, height: 800 },

@@ -19,6 +19,8 @@ const control = async (path, body) => {
 };
 
 export const test = base.extend({
+  // Steps take seconds where motion is not reduced.
+  contextOptions: async ({ contextOptions }, use) => use({ reducedMotion: 'reduce', ...contextOptions }),
   site: [async ({}, use) => use(site), { scope: 'worker' }],
   baseURL: async ({}, use) => use(site.url),
   school: async ({}, use) => use(await control('/school')),
@@ -30,10 +32,36 @@ export const test = base.extend({
   canyu: [async ({}, use) => use((...args) => control('/canyu', args)), { scope: 'worker' }],
 });
 
+// form is the address of the form of a class.
+export const form = (school, more = '', activity = site.activities.open) =>
+  `/a/${activity}?school=${school.code}&grade=3&class=2${more}`;
+
+// rites does the steps of the form.
+export const rites = async (page) => {
+  await page.getByRole('button', { name: '鞠躬' }).click();
+  await page.getByRole('button', { name: '献花' }).click();
+  await expect(page.getByLabel('座号')).toBeFocused();
+};
+
+// receipt is the one that is shown.
+export const receipt = async (page) => {
+  await expect(page.locator('.receipt')).toHaveText(/^[0-9A-Z]{4}-[0-9A-Z]{4}$/);
+  return page.locator('.receipt').textContent();
+};
+
+// stored is what the browser has kept, as text.
+export const stored = (page) => page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+
 // accessible fails on every violation of WCAG 2.2 A and AA that axe can see.
 export const accessible = async (page) => {
   const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze();
   expect(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' ')}`)).toEqual([]);
+};
+
+// fits fails where the page is wider than the window.
+export const fits = async (page) => {
+  const [page_, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+  expect(page_, 'width of the page').toBeLessThanOrEqual(window_);
 };
 
 export { expect };

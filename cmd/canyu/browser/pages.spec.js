@@ -1,0 +1,255 @@
+import net from 'node:net';
+import { test as base, expect, accessible, fits } from './site.js';
+
+const county = '341802';
+
+// enter makes a context hold the link that a command prints.
+const enter = async (context, site, canyu, ...scope) => {
+  const out = await canyu('link', ...scope);
+  const page = await context.newPage();
+  await page.goto(site.url + out.match(/\/link\/[\w-]+/)[0]);
+  await page.close();
+};
+
+const test = base.extend({
+  // take posts a participation of a seat of the test's school.
+  take: async ({ site, school }, use) => use(async (grade, number, seat, more = {}) => {
+    const reply = await fetch(site.url + '/v1/participations', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ activity: site.activities.open, school: school.code, grade, class: number, role: 'student', seat, steps: ['bow', 'flower'], ...more }),
+    });
+    expect(reply.status).toBeLessThan(300);
+    return reply.json();
+  }),
+  // at is the school's page, for whoever holds the school's link.
+  at: async ({ context, site, school, canyu }, use) => {
+    await enter(context, site, canyu, 'school', school.code);
+    await use(`/school/${school.code}?activity=${site.activities.open}`);
+  },
+});
+
+const count = (page) => page.locator('#count');
+const live = (page) => expect(page.locator('#pill')).toHaveAttribute('data-is', 'live');
+
+test('the page says what the ledger says, while it changes', async ({ page, at, take, counts }) => {
+  await take(3, 1, 1);
+  await page.goto(at);
+  await live(page);
+  await expect(count(page)).toHaveText('1');
+  await Promise.all(Array.from({ length: 44 }, (_, i) => take(3, 1, i + 2)));
+  await Promise.all([take(5, 2, 7), take(5, 2, 7), take(5, 2, 7, { role: 'parent', name: '家长' })]);
+  await expect(count(page)).toHaveText('46');
+  const told = await counts();
+  expect(told.required).toMatchObject({ count: 46, enrolled: 180 });
+  await expect(page.locator('#of')).toHaveText('180');
+  await expect(page.locator('#rate')).toHaveText('25.5%'); // cut, not rounded
+  await expect(page.locator('#sentence')).toHaveText('还差 134 人达到 100%。');
+  await expect(page.locator('[data-fact=parent]')).toHaveText('1');
+  await expect(page.locator('[data-fact=complete]')).toHaveText('1');
+  for (const c of told.classes) {
+    const tile = page.locator(`[data-tile="${c.grade}.${c.class}"]`);
+    await expect(tile.locator('.n')).toHaveText(`${c.participants.student}/${c.enrolled}`);
+  }
+  await expect(page.locator('[data-tile="3.1"]')).toHaveClass(/l4/);
+  await expect(page.locator('[data-tile="3.2"]')).toHaveClass(/l0/);
+  // What the archive knows follows within seconds, without a reload.
+  await expect(page.locator('[data-fact=today]')).toHaveText('46');
+  await expect(page.locator('#curve')).toContainText('当日新增学生 46 人', { timeout: 15_000 });
+  const drawn = await page.content();
+  await page.reload();
+  await expect(count(page)).toHaveText('46');
+  expect(drawn).not.toContain('pageerror');
+});
+
+test('seats of a class, by mouse and by keyboard, live', async ({ page, at, take }) => {
+  await take(5, 1, 3);
+  await page.goto(at);
+  await live(page);
+  await page.locator('[data-tile="5.1"]').focus();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { name: '五年级1班：座号' })).toBeFocused();
+  await expect(page.locator('.grid .done')).toHaveCount(1);
+  await expect(page).toHaveURL(/grade=5&class=1/);
+  await take(5, 1, 4);
+  await expect(page.locator('.grid .done')).toHaveCount(2);
+  await expect(page.locator('#seats')).toContainText('已参与 2 人，未参与 43 人');
+  await page.getByRole('link', { name: '收起' }).click();
+  await expect(page.locator('#seats')).toBeHidden();
+  await page.goBack();
+  await expect(page.locator('#seats')).toBeVisible();
+  expect(await page.content()).not.toContain('undefined');
+});
+
+// wire is the server by way of a cable that can be cut.
+const wire = async (site) => {
+  const { hostname, port } = new URL(site.url);
+  const sockets = new Set();
+  let cut = false;
+  const server = net.createServer((near) => {
+    if (cut) return near.destroy();
+    const far = net.connect(port, hostname);
+    for (const [a, b] of [[near, far], [far, near]]) {
+      sockets.add(a);
+      a.pipe(b);
+      a.on('error', () => {});
+      a.on('close', () => { b.destroy(); sockets.delete(a); });
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    cut: (yes) => { cut = yes; if (yes) sockets.forEach((s) => s.destroy()); },
+    close: () => { sockets.forEach((s) => s.destroy()); server.close(); },
+  };
+};
+
+test('a stream that is cut, and back', async ({ page, site, at, take }) => {
+  const cable = await wire(site);
+  await take(3, 2, 1);
+  await page.goto(cable.url + at);
+  await live(page);
+  await expect(count(page)).toHaveText('1');
+  cable.cut(true);
+  await expect(page.locator('#banner')).toContainText('未连接，数字停在');
+  await expect(page.locator('#pill')).toHaveAttribute('data-is', 'off');
+  await expect(page.locator('body')).toHaveClass(/stale/);
+  await take(3, 2, 2);
+  await expect(count(page)).toHaveText('1'); // marked, not zero and not gone
+  cable.cut(false);
+  await expect(count(page)).toHaveText('2', { timeout: 40_000 });
+  await live(page);
+  await expect(page.locator('#banner')).toBeHidden();
+  cable.close();
+});
+
+test('a ledger that is away is said, and its numbers stay', async ({ page, at, take, counts, site }) => {
+  await take(3, 1, 1);
+  const told = await counts();
+  const say = (more) => `data: ${JSON.stringify({ ...told, every: 1, now: told.as_of, ...more })}\n\n`;
+  let body = say({ live: false, state: 'away' });
+  await page.route('**/live?**', (route) => route.fulfill({ contentType: 'text/event-stream', body: 'retry: 60000\n\n' + body }));
+  await page.goto(at);
+  await expect(page.locator('#banner')).toContainText('计数服务暂时中断，数字停在');
+  await expect(count(page)).toHaveText('1');
+  body = say({ live: false, state: 'away', participants: null, required: undefined, as_of: null }); // known to nobody yet
+  await page.reload();
+  await expect(page.locator('#banner')).toContainText('计数服务暂时中断');
+  await expect(count(page)).toHaveText('1');
+  body = say({ live: false, state: 'spooled' });
+  await page.reload();
+  await expect(page.locator('#banner')).toContainText('部分提交已收到，稍后计入');
+});
+
+for (const locks of [true, false]) {
+  test(`two tabs, one stream, ${locks ? 'by locks' : 'by notes'}`, async ({ context, site, at, take }) => {
+    if (!locks) await context.addInitScript(() => Object.defineProperty(navigator, 'locks', { value: undefined }));
+    const streams = [];
+    context.on('request', (r) => r.method() === 'GET' && r.url().includes('/live?') && streams.push(r.frame().page()));
+    const first = await context.newPage();
+    await first.goto(at);
+    await live(first);
+    const second = await context.newPage();
+    await second.goto(at);
+    await live(second);
+    await take(3, 1, 1);
+    await expect(count(first)).toHaveText('1');
+    await expect(count(second)).toHaveText('1');
+    expect(streams).toEqual([first]);
+    await first.close();
+    await take(3, 1, 2);
+    await expect(count(second)).toHaveText('2', { timeout: 20_000 });
+    expect(streams).toEqual([first, second]);
+  });
+}
+
+test('languages, and a page without scripts', async ({ browser, context, page, site, at, take }) => {
+  await take(3, 1, 1);
+  await page.goto(at);
+  await page.getByRole('link', { name: '繁體' }).click();
+  await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hant');
+  await expect(page.getByRole('heading', { name: '班級' })).toBeVisible();
+  await page.getByRole('link', { name: 'English' }).click();
+  await expect(page.locator('#sentence')).toHaveText('179 more to reach 100%.');
+  await page.locator('[data-tile="3.1"]').click();
+  await expect(page.getByRole('heading', { name: 'Grade 3, class 1: seats' })).toBeVisible();
+
+  const plain = await browser.newContext({ javaScriptEnabled: false, baseURL: site.url, locale: 'zh-CN', storageState: await context.storageState() });
+  const still = await plain.newPage();
+  await still.goto(at);
+  await expect(count(still)).toHaveText('1');
+  await expect(still.locator('#pill')).toHaveText('本页不会自动更新，请刷新查看最新数字。');
+  await still.locator('[data-tile="3.1"]').click();
+  await expect(still.locator('.grid .done')).toHaveCount(1);
+  await plain.close();
+});
+
+test('receipts, and what can be taken home', async ({ page, at, take }) => {
+  const { receipt } = await take(3, 1, 9);
+  await page.goto(at);
+  await page.getByLabel('班级', { exact: true }).selectOption('三年级1班');
+  await page.getByLabel('回执', { exact: true }).fill(receipt.toLowerCase().replace('-', ' '));
+  await page.getByRole('button', { name: '核对' }).click();
+  await expect(page.locator('.answer')).toHaveText('回执有效：三年级1班 9 号学生，已计入。');
+  for (const [name, ending] of [['各班人数 Excel', '.xlsx'], ['各班人数 CSV', '.csv'], ['全校未参与名单 Excel', '.xlsx']]) {
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name, exact: true }).click()]);
+    expect(file.suggestedFilename()).toMatch(new RegExp(`小学_.*_\\d{4}-\\d\\d-\\d\\d_\\d{4}\\${ending}$`));
+  }
+});
+
+test('a bureau: sorted, filtered, searched, and down to the school', async ({ context, page, site, canyu, school, take }) => {
+  await enter(context, site, canyu, 'bureau', county);
+  await take(3, 1, 1);
+  await page.goto(`/bureau/${county}?activity=${site.activities.open}`);
+  await live(page);
+  await page.getByRole('searchbox').fill(school.code);
+  await page.getByRole('button', { name: '查找' }).click();
+  await expect(page.locator('tbody tr[data-row]')).toHaveCount(1);
+  await expect(page.locator(`[data-row="${school.code}"] .n`)).toHaveText('1');
+  await take(3, 1, 2);
+  await expect(page.locator(`[data-row="${school.code}"] .n`)).toHaveText('2'); // by the stream
+  await page.getByRole('link', { name: '无人参与' }).click();
+  await expect(page.locator('#rows')).toContainText('没有符合条件的');
+  await page.getByRole('link', { name: '全部' }).click();
+  await page.getByRole('link', { name: '参与率' }).click();
+  await expect(page.getByRole('columnheader', { name: '参与率' })).toHaveAttribute('aria-sort', 'ascending');
+  await page.getByRole('link', { name: '看板' }).click();
+  await page.locator(`[data-tile="${school.code}"]`).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText(school.name);
+  await page.getByRole('navigation', { name: '上级区划' }).getByRole('link', { name: '宣州区' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('宣州区');
+});
+
+for (const scheme of ['light', 'dark']) {
+  test(`looks, ${scheme}`, async ({ context, page, site, canyu, school, at, take }) => {
+    test.setTimeout(180_000);
+    await enter(context, site, canyu, 'bureau', '340000');
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    for (let seat = 1; seat <= 45; seat++) await take(3, 1, seat);
+    for (let seat = 1; seat <= 30; seat++) await take(3, 2, seat);
+    await take(5, 1, 1);
+    const here = `activity=${site.activities.open}`;
+    const faults = [];
+    page.on('console', (m) => ['error', 'warning'].includes(m.type()) && !m.text().includes('status of 4') && faults.push(m.text()));
+    page.on('pageerror', (e) => faults.push(e.message));
+    for (const path of [
+      at, at + '&grade=3&class=2', at + '&lang=en&grade=3&class=1', at + '&screen=wall', `/school/${school.code}/not-yet.html?${here}`,
+      `/bureau/${county}?${here}`, `/bureau/${county}?${here}&view=board&lang=zh-Hant`, `/bureau/341800?${here}`, `/bureau/341800?${here}&lang=en`,
+      `/bureau/341800?${here}&screen=wall`, `/bureau/${county}?${here}&screen=wall`, `/bureau/340000?${here}`, '/bureau/100000', '/school/1',
+    ]) {
+      await page.setViewportSize({ width: 1280, height: 800 });
+      await page.goto(path);
+      if (path.includes(here)) await expect(page.locator('#pill, .sheet')).toBeVisible();
+      await accessible(page);
+      for (const width of path.includes('wall') ? [1920] : [320, 375, 1920]) {
+        await page.setViewportSize({ width, height: 1080 });
+        await fits(page);
+      }
+      if (path.includes('wall')) {
+        const [page_, window_] = await page.evaluate(() => [document.documentElement.scrollHeight, window.innerHeight]);
+        expect(page_, path).toBeLessThanOrEqual(window_);
+      }
+    }
+    expect(faults).toEqual([]);
+  });
+}
