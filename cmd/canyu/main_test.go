@@ -60,7 +60,7 @@ func eachPair(t *testing.T, body func(t *testing.T, p pair)) {
 }
 
 // database is the DSN with a database of the test's own, dropped at its end.
-func database(t *testing.T, dsn string) string {
+func database(t testing.TB, dsn string) string {
 	t.Helper()
 	u, err := url.Parse(dsn)
 	if err != nil {
