@@ -110,6 +110,10 @@ func (r *visit) alarmTexts(region canyu.Region) []string {
 		if l.Standing == Blind || l.Activity != r.activity.ID || region != canyu.Nation && !region.Contains(l.Region) {
 			continue
 		}
+		if l.Standing == Unplaced {
+			texts = append(texts, r.Say("alarm.unplaced", l.School))
+			continue
+		}
 		texts = append(texts, r.Say("alarm."+string(l.Standing), r.s.region(l.Region), r.s.shortDay(l.Day)))
 	}
 	return texts

@@ -17,7 +17,7 @@ const oddFrom, oddTo = 22, 6
 
 // Quality is about submissions that somebody may want to look into.
 type Quality struct {
-	OddHours *OddHours `json:"odd_hours,omitempty"`
+	OddHours *OddHours   `json:"odd_hours,omitempty"`
 	Refused  []RefusedBy `json:"refused,omitempty"` // the most frequent reason first
 }
 

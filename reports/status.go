@@ -34,7 +34,7 @@ func (s Standing) Alarm() bool {
 // Line is one report in the overview.
 type Line struct {
 	Activity   string
-	Region     canyu.Region     // 0 where it is Blind or Unplaced
+	Region     canyu.Region     // 0 where it is Blind, or Unplaced and not in the roster
 	School     canyu.SchoolCode // that is Unplaced
 	Day        canyu.Day
 	Due        time.Time
@@ -96,7 +96,11 @@ func (s *Sender) status(ctx context.Context, a *canyu.Activity, now time.Time) (
 			return nil, fmt.Errorf("cannot read the roster: %w", err)
 		}
 		for _, code := range unplaced(a, roster) {
-			lines = append(lines, Line{Activity: a.ID, School: code, Day: a.FirstDay, Due: DueAt(a, a.FirstDay), Standing: Unplaced})
+			l := Line{Activity: a.ID, School: code, Day: a.FirstDay, Due: DueAt(a, a.FirstDay), Standing: Unplaced}
+			if s := roster.School(code); s != nil {
+				l.Region = s.Region
+			}
+			lines = append(lines, l)
 		}
 	}
 	return lines, nil
@@ -124,8 +128,8 @@ func (p progress) standing(due, now time.Time) Standing {
 
 // Alarms are what somebody must do something about at instant now, over all
 // activities: reports that are overdue, missed or refused for somebody, each with its
-// region; and, without one, a year without a calendar from 30 days ahead, and
-// schools that are in no report. Activities that ended more than a month ago are
+// region; schools that are in no report; and, without a region, a year without a
+// calendar from 30 days ahead. Activities that ended more than a month ago are
 // left alone.
 func (s *Sender) Alarms(ctx context.Context, now time.Time) ([]Line, error) {
 	var alarms []Line
