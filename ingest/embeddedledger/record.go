@@ -155,17 +155,30 @@ func (a *activity) decide(ps []canyu.Participation) (fresh int) {
 	return fresh
 }
 
+// countsAtOnce is after how many classes a batch that waits goes first.
+const countsAtOnce = 1000
+
 // Counts implements canyu.Ledger.
 func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Class) ([]canyu.Tally, error) {
 	if err := l.refresh(ctx); err != nil {
 		return nil, err
 	}
 	tallies := make([]canyu.Tally, len(classes))
+	for from := 0; from < max(len(classes), 1); from += countsAtOnce {
+		to := min(from+countsAtOnce, len(classes))
+		if err := l.count(activity, classes[from:to], tallies[from:to]); err != nil {
+			return nil, err
+		}
+	}
+	return tallies, nil
+}
+
+func (l *Ledger) count(activity string, classes []canyu.Class, tallies []canyu.Tally) error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	a := l.activities[activity]
 	if a == nil || a.epoch == "" {
-		return nil, canyu.ErrLost
+		return canyu.ErrLost
 	}
 	for i, c := range classes {
 		for _, role := range canyu.Roles {
@@ -174,7 +187,7 @@ func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Cl
 			}
 		}
 	}
-	return tallies, nil
+	return nil
 }
 
 // Participants implements canyu.Ledger.
