@@ -190,7 +190,9 @@ func (p *pageRequest) submit(s *Server) {
 		if got.Counted {
 			p.Thanks.Ordinal = grouped(got.Ordinal)
 		}
-		p.Thanks.School = p.schoolCount(s, r, role)
+		if !got.Accepted { // else it is in no count yet
+			p.Thanks.School = p.schoolCount(s, r, role)
+		}
 		p.write(fasthttp.StatusOK, "thanks")
 	}
 }

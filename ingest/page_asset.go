@@ -65,6 +65,7 @@ var assets = sync.OnceValue(func() map[string]*pageAsset {
 		script = append(script, file(name)...)
 	}
 	return map[string]*pageAsset{
+		"wall.css":   newAsset("wall.css", kindCSS, file("wall.css")),
 		"page.css":   newAsset("page.css", kindCSS, file("page.css")),
 		"page.js":    newAsset("page.js", kindScript, script),
 		"flower.svg": newAsset("flower.svg", kindSVG, file("flower.svg")),

@@ -112,3 +112,25 @@ func TestPageTexts(t *testing.T) {
 		}
 	}
 }
+
+// The computers of a school may have browsers of 2020: no newer syntax, as there is no
+// build that would take it out.
+func TestPageScriptsAreOldEnough(t *testing.T) {
+	t.Parallel()
+	newer := regexp.MustCompile(`\?\.[a-zA-Z(\[]|\?\?|\|\|=|&&=|\.at\(|\.replaceAll\(|\.flatMap\(|structuredClone|\.toSorted\(|Object\.hasOwn|\.\.\.[a-z]+ \}|static \{|#[a-z]+ =`)
+	files, err := filepath.Glob("page/*.js")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts: ", err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(source), "\n") {
+			if code, _, _ := strings.Cut(line, "//"); newer.MatchString(code) {
+				t.Errorf("%s:%d: newer than ES2018: %s", file, i+1, line)
+			}
+		}
+	}
+}

@@ -74,7 +74,7 @@ type site struct {
 
 // newSite serves the activity at instant now with the sample roster. The ledger is
 // returned so that a test can take it away.
-func newSite(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster) (*site, canyu.Ledger) {
+func newSite(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster, theme ...*ingest.Theme) (*site, canyu.Ledger) {
 	t.Helper()
 	at, err := time.ParseInLocation(time.DateTime, now, shanghai)
 	if err != nil {
@@ -85,7 +85,12 @@ func newSite(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster) 
 		t.Fatal(err)
 	}
 	out := &strings.Builder{}
+	themes := make(map[string]*ingest.Theme)
+	for _, th := range theme {
+		themes[a.ID] = th
+	}
 	s := ingest.NewServer(ingest.Config{
+		Themes:     themes,
 		Activities: []*canyu.Activity{a},
 		Ledger:     ledger,
 		Archive:    &rosterArchive{roster: roster, epoch: make(map[string]string)},

@@ -93,10 +93,12 @@ func (p *pageRequest) thanks(role canyu.Role) {
 		again = p.at.oneScreen()
 	}
 	p.Thanks = thanksView{
-		Again:  p.url(again),
-		Counts: "/v1/activities/" + p.a.ID + "/counts?school=" + url.QueryEscape(p.at.school),
-		Role:   role.String(),
-		Day:    p.T.day(p.today),
+		Again: p.url(again),
+		Role:  role.String(),
+		Day:   p.T.day(p.today),
+	}
+	if p.a.Public.Counts != canyu.NoCounts {
+		p.Thanks.Counts = "/v1/activities/" + p.a.ID + "/counts?school=" + url.QueryEscape(p.at.school)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/canyu/canyu"
 )
 
-//go:embed page/*.html page/page.css page/*.js page/flower.svg page/*.json page/regions.txt
+//go:embed page/*.html page/*.css page/*.js page/flower.svg page/*.json page/regions.txt
 var pageFiles embed.FS
 
 // texts are those of one language, by key; see page/*.json.

@@ -47,7 +47,7 @@
     screen.querySelector('.again').addEventListener('click', () => canyu.remove(key));
     root.textContent = '';
     root.appendChild(screen);
-    if (answer) canyu.thanks(root);
+    if (answer) canyu.thanks(root, answer.state); // what only waits is in no count yet
     root.querySelector('h2').focus();
     window.scrollTo(0, 0);
   };

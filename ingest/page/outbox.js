@@ -144,7 +144,7 @@ window.canyu = (() => {
     }
     let left = items.length;
     (reply.results || []).forEach((result, i) => {
-      if (!items[i] || !(result.receipt || final(result.status))) return;
+      if (!items[i] || !(result.receipt || final(result.status))) return; // to be sent again
       answered(items[i], result.receipt ? result : { refused: why(result) });
       left--;
     });
@@ -194,7 +194,7 @@ window.canyu = (() => {
   const add = (s, shared) => {
     put(OUT + s.id, { at: Date.now(), s, shared: Boolean(shared) }, s.name === undefined ? local : session);
     remove(ANSWER + s.id);
-    send();
+    sooner();
     setTimeout(bar, 4 * SECOND);
   };
 

@@ -1,9 +1,9 @@
 // The keepsake: how many of the school there are by now, a name that stays in this
 // browser, and the printer.
-canyu.thanks = (root) => {
+canyu.thanks = (root, waits) => {
   'use strict';
   const school = root.querySelector('.school[data-counts]');
-  if (school) {
+  if (school && !waits) {
     fetch(school.dataset.counts).then((reply) => (reply.ok ? reply.json() : null)).then((counts) => {
       const n = counts && counts.participants && counts.participants[school.dataset.role];
       if (!n) return;
