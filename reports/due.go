@@ -79,7 +79,7 @@ func (p progress) finished() bool {
 // waits reports whether there is something to do now, for schools too or for bureaus alone.
 func (p progress) waits(now time.Time, bureaus bool) bool {
 	for _, d := range p.deliveries {
-		if !done(d) && ready(d, now) && !(bureaus && d.School != 0) {
+		if !done(d) && ready(d, now) && (!bureaus || d.School == 0) {
 			return true
 		}
 	}
