@@ -189,7 +189,7 @@ func (r *visit) exportNotYet(school *canyu.School, c *census, form string) error
 	}
 	name := school.Name
 	v := &schoolView{Code: school.Code.String()}
-	for i, k := range school.Classes {
+	for _, k := range school.Classes {
 		if one != 0 && (k.Grade != one || k.Number != number) || one == 0 && !r.activity.Required(k.Grade) && len(r.activity.RequiredGrades) > 0 {
 			continue
 		}
@@ -200,16 +200,16 @@ func (r *visit) exportNotYet(school *canyu.School, c *census, form string) error
 		if !known {
 			return errNoPage
 		}
-		n := c.tallies[i][canyu.Student]
+		done := k.Enrolled - len(open)
 		if one == 0 {
-			t.rows = append(t.rows, []any{int(k.Grade), int(k.Number), k.Enrolled, n, len(open), s.seats(open)})
+			t.rows = append(t.rows, []any{int(k.Grade), int(k.Number), k.Enrolled, done, len(open), s.seats(open)})
 		} else {
 			name += s.class(k.Grade, k.Number)
 			for _, seat := range open {
 				t.rows = append(t.rows, []any{int(k.Grade), int(k.Number), seat})
 			}
 		}
-		v.sheets = append(v.sheets, classDetail{Name: s.class(k.Grade, k.Number), Count: n, Of: k.Enrolled, Left: len(open), Seats: seats, Open: s.seats(open)})
+		v.sheets = append(v.sheets, classDetail{Name: s.class(k.Grade, k.Number), Count: done, Of: k.Enrolled, Left: len(open), Seats: seats, Open: s.seats(open)})
 	}
 	if form == "html" {
 		r.Kind, r.Heading, r.School = "sheet", school.Name, v

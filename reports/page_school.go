@@ -269,7 +269,7 @@ func (r *visit) detail(v *schoolView, where place, school *canyu.School, k canyu
 	case !d.Known:
 		d.Why = s.page("seats.unknown")
 	default:
-		d.Left, d.Open = len(open), s.seats(open)
+		d.Count, d.Left, d.Open = len(d.Seats)-len(open), len(open), s.seats(open)
 		grade, class := strconv.Itoa(int(k.Grade)), strconv.Itoa(int(k.Number))
 		for _, kind := range []string{"xlsx", "csv", "html"} {
 			d.Exports = append(d.Exports, pageLink{
