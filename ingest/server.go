@@ -50,6 +50,8 @@ type Server struct {
 	http       *fasthttp.Server
 	metrics    *metrics
 	archived   archivedCache
+	walls      wallCache
+	reports    *wallReports
 }
 
 // activity is an activity being served.
@@ -74,7 +76,7 @@ func NewServer(c Config) *Server {
 	if c.Links == nil {
 		c.Links = canyu.NewKeyring(c.Secret)
 	}
-	s := &Server{Config: c, gate: Gate{c.Links, c.Activities, c.Now}, activities: make(map[string]*activity), metrics: newMetrics()}
+	s := &Server{Config: c, gate: Gate{c.Links, c.Activities, c.Now}, activities: make(map[string]*activity), metrics: newMetrics(), reports: newWallReports()}
 	for _, ca := range c.Activities {
 		a := &activity{Activity: ca, identity: newIdentity(c.Secret, ca), outcomes: s.metrics.outcomesOf(ca.ID), refusals: newRefusals()}
 		a.state.Store(&attachment{err: errors.New("not attached yet")})
@@ -205,11 +207,17 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 			s.seats(ctx, a)
 		case view == "receipts":
 			s.receipts(ctx, a)
+		case view == "wall":
+			s.wallList(ctx, a.Activity)
 		default:
 			s.notFound(ctx)
 		}
 	case strings.HasPrefix(path, "/a/"):
-		s.page(ctx, path[len("/a/"):])
+		if id, ok := strings.CutSuffix(path[len("/a/"):], "/wall"); ok {
+			s.wall(ctx, id)
+		} else {
+			s.page(ctx, path[len("/a/"):])
+		}
 	case strings.HasPrefix(path, "/assets/"):
 		if s.method(ctx, "GET") {
 			s.asset(ctx, path[len("/assets/"):])

@@ -51,7 +51,10 @@ var routeRows = []struct{ method, path, allowed string }{
 	{"GET", "/v1/activities/ACTIVITY/live?region=341802", ofCounty},
 	{"GET", "/v1/activities/ACTIVITY/seats?school=3418020001&grade=3&class=1", ofClass},
 	{"GET", "/v1/activities/ACTIVITY/receipts?school=3418020001&grade=3&class=1&receipt=0000-0000", ofClass},
+	{"GET", "/v1/activities/ACTIVITY/wall?school=3418020001", everybody},
 	{"GET", "/a/ACTIVITY", everybody},
+	{"GET", "/a/ACTIVITY/wall", everybody},
+	{"POST", "/a/ACTIVITY/wall", everybody},
 	{"GET", "/assets/page.css", everybody},
 	{"GET", "/link/garbage", everybody},
 	{"GET", "/healthz", everybody},
@@ -111,7 +114,7 @@ func TestAccess(t *testing.T) {
 	s := newSite(t, pair{}, "run: [ingest, rollup, reports]\nlinks: {keys: [new, a]}\n")
 	text, err := os.ReadFile(s.config)
 	if err == nil {
-		err = os.WriteFile(s.config, append(text, "    public: {counts: none}\n"...), 0o600)
+		err = os.WriteFile(s.config, append(text, "    public: {counts: none}\n    wall: on\n"...), 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
