@@ -45,7 +45,7 @@ const (
 func (s *Server) keepAttached(ctx context.Context, a *activity) {
 	for within := attempt; ; within = attachWithin {
 		was := a.state.Load()
-		if was.epoch != "" && s.lost(ctx, a) {
+		if was.epoch != "" && errors.Is(s.look(ctx, a, was.epoch), canyu.ErrLost) {
 			a.committer.lost()
 			was = &attachment{epoch: "", err: canyu.ErrLost, attached: true}
 			a.state.Store(was)
@@ -160,13 +160,24 @@ func (s *Server) remember(ctx context.Context, a *activity, epoch string) {
 	}
 }
 
-// lost reports whether the ledger's mark is no longer the one that was attached.
-// A ledger that is away is not lost.
-func (s *Server) lost(ctx context.Context, a *activity) bool {
+// look is ErrLost where the ledger's mark is no longer the one that was attached, or
+// where it has been away and came back without what it had acknowledged. A ledger
+// that is away is not lost, only doubtful.
+func (s *Server) look(ctx context.Context, a *activity, epoch string) error {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
 	mark, err := s.Ledger.Epoch(ctx, a.ID)
-	return err == nil && mark != a.epochNow()
+	switch {
+	case err != nil:
+		a.committer.doubt()
+		return err
+	case mark != epoch:
+		return canyu.ErrLost
+	case !a.committer.isDoubtful():
+		return nil
+	}
+	_, err = a.committer.prove(ctx, epoch)
+	return err
 }
 
 // keepRoster follows the archive's roster, so that an import needs no restart. A

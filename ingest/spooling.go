@@ -91,6 +91,7 @@ func (c *committer) drainOnce(ctx context.Context) error {
 			err = c.tryOnce(&e.Batch)
 		}
 		if err != nil {
+			c.doubt()
 			return err
 		}
 		if err := c.spool.Remove(ctx, e); err != nil {
@@ -146,4 +147,19 @@ func (c *committer) spooled() int {
 		return 0
 	}
 	return c.spool.Waiting(c.activity)
+}
+
+// doubt keeps live counts back until a ledger that was away has proved that it came
+// back with what it had acknowledged.
+func (c *committer) doubt() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.doubtful = c.spool != nil
+}
+
+// isDoubtful is false where the drain is about to find out.
+func (c *committer) isDoubtful() bool {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.doubtful && !c.spooling
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -83,31 +84,59 @@ func (l *Ledger) Acknowledge(ctx context.Context, activity string, shard int, po
 	return nil
 }
 
-// Backlog implements canyu.Ledger, from the size of the first entries.
+// Backlog implements canyu.Ledger, from the size of some entries: batches grow and
+// shrink with the load, so they are taken from all over the time that the log covers.
 func (l *Ledger) Backlog(ctx context.Context, activity string) (int, error) {
+	const few, between = 4, 7
 	log := prefix(activity) + "log"
-	batches, err := l.rdb.XLen(ctx, log).Result()
-	if err != nil {
+	pipe := l.rdb.Pipeline()
+	batches := pipe.XLen(ctx, log)
+	first, last := pipe.XRangeN(ctx, log, "-", "+", few), pipe.XRevRangeN(ctx, log, "+", "-", 1)
+	if _, err := pipe.Exec(ctx); err != nil {
 		return 0, fmt.Errorf("cannot measure the log: %w", err)
 	}
-	const sample = 8
-	first, err := l.rdb.XRangeN(ctx, log, "-", "+", sample).Result()
-	if err != nil {
-		return 0, fmt.Errorf("cannot measure the log: %w", err)
+	if len(first.Val()) == 0 || len(last.Val()) == 0 {
+		return 0, nil
 	}
-	n := 0
-	for _, m := range first {
-		decided, _ := m.Values["o"].(string)
-		_, outcomes, err := parseDecided(decided)
-		if err != nil {
-			outcomes = "0" // damaged: as much as Log takes it for
+	samples := [][]redis.XMessage{first.Val()}
+	if batches.Val() > few { // else these are all
+		from, to := moment(first.Val()[0].ID), moment(last.Val()[0].ID)
+		var some [between]*redis.XMessageSliceCmd
+		for i := range some {
+			at := from + (to-from)*int64(i)/between
+			some[i] = pipe.XRangeN(ctx, log, strconv.FormatInt(at, 10), "+", 2)
 		}
-		n += len(outcomes)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return 0, fmt.Errorf("cannot measure the log: %w", err)
+		}
+		samples = [][]redis.XMessage{last.Val()}
+		for _, s := range some {
+			samples = append(samples, s.Val())
+		}
 	}
-	if int(batches) > len(first) && len(first) > 0 {
-		n = n * int(batches) / len(first)
+	n, of := 0, 0
+	for _, messages := range samples {
+		for _, m := range messages {
+			decided, _ := m.Values["o"].(string)
+			_, outcomes, err := parseDecided(decided)
+			if err != nil {
+				outcomes = "0" // damaged: as much as Log takes it for
+			}
+			n += len(outcomes)
+			of++
+		}
 	}
-	return n, nil
+	if batches.Val() <= few {
+		return n, nil
+	}
+	return n * int(batches.Val()) / of, nil
+}
+
+// moment is the milliseconds of a stream's id.
+func moment(id string) int64 {
+	ms, _, _ := strings.Cut(id, "-")
+	n, _ := strconv.ParseInt(ms, 10, 64) // Redis made it
+	return n
 }
 
 // Total implements canyu.Ledger.

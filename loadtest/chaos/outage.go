@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -16,18 +17,18 @@ import (
 type Outage struct {
 	Of  string // redis or clickhouse
 	For time.Duration
+	Lag time.Duration // that is small; 0: five seconds
 
 	// What was seen.
 	Most   int           // participations that waited for the archive at once
 	Oldest time.Duration // the greatest age of one
-	Back   time.Duration // from the server's restart until the lag was small
-	After  time.Duration // the greatest lag in the time after that
+	First  time.Duration // from the server's restart until the lag was small
+	Back   time.Duration // until it was small and stayed so
 }
 
 const (
 	outageLead  = 10 * time.Second // load before it
-	outageAfter = 20 * time.Second // and after the lag is small again
-	smallLag    = 5 * time.Second
+	outageAfter = 20 * time.Second // for so long it has to stay small
 )
 
 func parseOutage(s string) (*Outage, error) {
@@ -54,7 +55,8 @@ func (o *Outage) duration(patience time.Duration) time.Duration {
 func (o *Outage) watch(ctx context.Context, book *book, door string, enough func()) {
 	defer enough()
 	returned := book.began.Add(outageLead + o.For)
-	small := time.Time{}
+	o.Lag = cmp.Or(o.Lag, 5*time.Second)
+	small := time.Time{} // since when
 	lag := time.Duration(0)
 	for sleep(ctx, 200*time.Millisecond) {
 		n, age, err := backlog(ctx, door)
@@ -67,19 +69,16 @@ func (o *Outage) watch(ctx context.Context, book *book, door string, enough func
 		now := time.Now()
 		switch {
 		case now.Before(returned.Add(time.Second)):
-		case small.IsZero() && age <= smallLag:
-			small = now
-			o.Back = now.Sub(returned)
-		case !small.IsZero():
-			o.After = max(o.After, age)
-			if now.Sub(small) > outageAfter {
-				return
-			}
+		case age > o.Lag:
+			small = time.Time{}
+		case small.IsZero():
+			small, o.Back = now, now.Sub(returned)
+			o.First = cmp.Or(o.First, o.Back)
+		case now.Sub(small) > outageAfter:
+			return
 		}
 	}
-	if small.IsZero() {
-		book.differ("lag", "after %s was away for %s the archive is still %s behind", o.Of, o.For, lag.Round(time.Second))
-	}
+	book.differ("lag", "after %s was away for %s the archive does not stay within %s: it is %s behind", o.Of, o.For, o.Lag, lag.Round(time.Second))
 }
 
 func backlog(ctx context.Context, door string) (n int, oldest time.Duration, err error) {
@@ -115,6 +114,6 @@ func backlog(ctx context.Context, door string) (n int, oldest time.Duration, err
 }
 
 func (o *Outage) String() string {
-	return fmt.Sprintf("%s away for %s: at most %d participations waited for the archive, the oldest for %.0f s; lag ≤ %.0f s again %.1f s after it was started, and at most %.1f s in the %.0f s of load after that",
-		o.Of, o.For, o.Most, o.Oldest.Seconds(), smallLag.Seconds(), o.Back.Seconds(), o.After.Seconds(), outageAfter.Seconds())
+	return fmt.Sprintf("%s away for %s: at most %d participations waited for the archive, the oldest for %.0f s; lag ≤ %s for the first time %.1f s after it was started, and all of %s from %.1f s on",
+		o.Of, o.For, o.Most, o.Oldest.Seconds(), o.Lag, o.First.Seconds(), outageAfter, o.Back.Seconds())
 }
