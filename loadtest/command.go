@@ -22,6 +22,9 @@ type Command struct {
 	Bench     BenchCmd     `cmd:"" help:"Start the baselines and canyu on both engines and measure them side by side."`
 	Viewers   ViewersCmd   `cmd:"" help:"What live views cost those who take part: with and without them, side by side."`
 	Baseline  BaselineCmd  `cmd:"" help:"Run one of the servers that canyu is measured against."`
+	National  NationalCmd  `cmd:"" help:"The national campaign of 2021, 13,830,890 participants, from HTTP to the archive, exact."`
+	Latency   LatencyCmd   `cmd:"" help:"p99 at half of the highest rate, and how long a click takes into the live counts and the archive."`
+	Growth    GrowthCmd    `cmd:"" help:"How throughput, latency, memory and reports change with what is recorded already."`
 
 	Chaos chaos.Command `cmd:"" help:"Start servers and canyu, break them while clients submit, and reconcile what was acknowledged."`
 }

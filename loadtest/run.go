@@ -187,9 +187,9 @@ func (r *runner) send(ctx context.Context, c *conn, s *shard, body []byte, who A
 			continue
 		}
 		if err != nil {
-			for i := range int64(who.Count) {
+			for i := range who.Count {
 				if unknown {
-					r.maybe[r.Source.ClassOf(who.Pupil+i)].Add(1)
+					r.maybe[r.Source.ClassOf(r.Source.PupilOf(who, i))].Add(1)
 				}
 			}
 			s.missed(sent, end-due, who.Count)
@@ -212,7 +212,7 @@ func (r *runner) answered(statuses []int, body []byte, who Asked, status int, un
 			of = results.next()
 		}
 		statuses[i] = of
-		pupil := who.Pupil + int64(i)
+		pupil := r.Source.PupilOf(who, i)
 		switch {
 		case of == 201:
 			r.acked[r.Source.ClassOf(pupil)].Add(1)

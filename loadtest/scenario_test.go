@@ -45,7 +45,7 @@ func TestArraysAndScreensHaveEveryPupilOnce(t *testing.T) {
 				}
 				for i, b := range items {
 					seen[[4]any{b.School, b.Grade, b.Class, b.Seat}]++
-					if c := s.Class(s.ClassOf(who.Pupil + int64(i))); c.School.String() != b.School || int(c.Number) != b.Class {
+					if c := s.Class(s.ClassOf(s.PupilOf(who, i))); c.School.String() != b.School || int(c.Number) != b.Class {
 						t.Fatalf("%+v: request %d is of %v, not of %v", o, n, b, c)
 					}
 					if oneClass && (b.Class != items[0].Class || b.School != items[0].School) {
@@ -66,6 +66,7 @@ func TestArraysAndScreensHaveEveryPupilOnce(t *testing.T) {
 	f(loadtest.SourceOptions{Array: 1}, 1, true)
 	f(loadtest.SourceOptions{Array: 100}, 1, false)
 	f(loadtest.SourceOptions{Array: 7, Seed: 9}, 3, false)
+	f(loadtest.SourceOptions{Array: 30, Scattered: true}, 1, false)
 	f(loadtest.SourceOptions{Screens: 6}, 1, true)
 	f(loadtest.SourceOptions{Screens: 1000}, 2, true)
 	f(loadtest.SourceOptions{Screens: 6, Array: 20}, 1, true)
@@ -77,7 +78,7 @@ func TestAScreenHasOneClassAfterTheOther(t *testing.T) {
 	var got []int64
 	for n := range s.Requests() {
 		_, who, _ := s.Append(nil, n)
-		got = append(got, who.Pupil)
+		got = append(got, s.PupilOf(who, 0))
 	}
 	want := []int64{0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11}
 	if len(got) != len(want) {

@@ -28,6 +28,7 @@ type Source struct {
 	steps   []byte
 	seed    uint64
 	array   int64
+	scatter bool
 	screens *screens // nil: in pseudo-random order
 
 	repeats   float64
@@ -35,10 +36,9 @@ type Source struct {
 	part, of  int64 // this source's share of the requests
 }
 
-// Asked is who a request is of: Count pupils, the first of them Pupil. Pupils are
-// numbered by class and seat.
+// Asked is who a request is of: Count pupils. [Source.PupilOf] says which.
 type Asked struct {
-	Pupil int64
+	First int64
 	Count int
 }
 
@@ -62,6 +62,10 @@ type SourceOptions struct {
 	// an array.
 	Array int
 
+	// Scattered: the pupils of an array are of all classes, in the order in which they
+	// come when there are no arrays.
+	Scattered bool
+
 	// Screens, where not 0, is how many classes take part at a time, each at one
 	// screen: their pupils come one after the other, and then the next class's.
 	Screens int
@@ -81,7 +85,7 @@ func NewSource(r *canyu.Roster, o SourceOptions) (*Source, error) {
 			o.Array, o.Screens, o.Part, o.Of, MaxArray)
 	}
 	s := &Source{seed: mix(o.Seed ^ 0x63616e7975), repeats: o.Repeats, array: int64(max(o.Array, 1)),
-		part: int64(o.Part), of: int64(max(o.Of, 1))}
+		scatter: o.Scattered, part: int64(o.Part), of: int64(max(o.Of, 1))}
 	pupils := int64(0)
 	for _, school := range r.Schools(0) {
 		for _, c := range school.Classes {
@@ -110,7 +114,9 @@ func NewSource(r *canyu.Roster, o SourceOptions) (*Source, error) {
 		s.screens = newScreens(s.starts, s.array, min(o.Screens, len(s.classes)))
 		units = s.screens.units()
 	}
-	s.order = newPermutation(uint64(units), s.seed)
+	if s.order = newPermutation(uint64(units), s.seed); s.scatter {
+		s.order = newPermutation(uint64(pupils), s.seed)
+	}
 	s.exhausted = int64(float64(units) / (1 - o.Repeats))
 	for s.firsts(s.exhausted) > units {
 		s.exhausted--
@@ -143,6 +149,14 @@ func (s *Source) Classes() int { return len(s.classes) }
 // Class is class i of the source.
 func (s *Source) Class(i int) canyu.Class { return s.classes[i].class }
 
+// PupilOf is pupil i of a request. Pupils are numbered by class and seat.
+func (s *Source) PupilOf(who Asked, i int) int64 {
+	if s.scatter {
+		return int64(s.order.at(uint64(who.First) + uint64(i)))
+	}
+	return who.First + int64(i)
+}
+
 // ClassOf is the class of a pupil.
 func (s *Source) ClassOf(pupil int64) int {
 	class := int(s.guide[pupil/64])
@@ -172,21 +186,25 @@ func (s *Source) Append(dst []byte, n int64) (body []byte, who Asked, ok bool) {
 			attempt = uint64(n)
 		}
 	}
-	if s.screens != nil {
+	switch {
+	case s.screens != nil:
 		who = s.screens.at(first)
-	} else {
-		who.Pupil = int64(s.order.at(uint64(first))) * s.array
-		who.Count = int(min(s.array, s.Pupils()-who.Pupil))
+	case s.scatter:
+		who = Asked{First: first * s.array}
+		who.Count = int(min(s.array, s.Pupils()-who.First))
+	default:
+		who = Asked{First: int64(s.order.at(uint64(first))) * s.array}
+		who.Count = int(min(s.array, s.Pupils()-who.First))
 	}
 	if s.array == 1 {
 		if who.Count == 1 {
-			dst = s.appendPupil(dst, who.Pupil, attempt)
+			dst = s.appendPupil(dst, s.PupilOf(who, 0), attempt)
 		}
 		return dst, who, true
 	}
 	for i := range who.Count {
 		dst = append(dst, "[,"[min(i, 1)])
-		dst = s.appendPupil(dst, who.Pupil+int64(i), attempt)
+		dst = s.appendPupil(dst, s.PupilOf(who, i), attempt)
 	}
 	return append(dst, ']'), who, true
 }

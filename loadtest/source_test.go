@@ -73,7 +73,7 @@ func decode(t testing.TB, s *loadtest.Source, n int64) (body, canyu.Class) {
 	if err := json.Unmarshal(text, &b); err != nil {
 		t.Fatalf("request %d: %v: %s", n, err, text)
 	}
-	return b, s.Class(s.ClassOf(who.Pupil))
+	return b, s.Class(s.ClassOf(s.PupilOf(who, 0)))
 }
 
 func TestSourceHasEveryPupilOnce(t *testing.T) {

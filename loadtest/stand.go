@@ -37,7 +37,8 @@ type stand struct {
 	id       string
 	dir      string
 	activity string
-	roster   *canyu.Roster
+	roster   *canyu.Roster // that is imported
+	loaded   *canyu.Roster // that requests are of
 	source   *Source
 	closers  []func()
 }
@@ -53,15 +54,14 @@ func (p Place) open(s Synthetic, o SourceOptions, extra ...canyu.RosterEntry) (*
 			return nil, fmt.Errorf("cannot find canyu itself: %w", err)
 		}
 	}
-	loaded, err := s.Roster()
-	if err != nil {
+	if st.loaded, err = s.Roster(); err != nil {
 		return nil, err
 	}
-	if st.roster, err = canyu.NewRoster(append(loaded.Entries(), extra...)); err != nil {
+	if st.roster, err = canyu.NewRoster(append(st.loaded.Entries(), extra...)); err != nil {
 		return nil, err
 	}
-	o.Activity, o.Steps, o.Seed = st.activity, []string{"bow", "flower", "message"}, cmp.Or(o.Seed, 1)
-	if st.source, err = NewSource(loaded, o); err != nil {
+	o.Activity, o.Steps, o.Seed = st.activity, benchSteps, cmp.Or(o.Seed, 1)
+	if st.source, err = NewSource(st.loaded, o); err != nil {
 		return nil, err
 	}
 	if st.dir, err = os.MkdirTemp(p.Dir, "canyu-bench-"); err != nil {
@@ -79,6 +79,8 @@ func (p Place) open(s Synthetic, o SourceOptions, extra ...canyu.RosterEntry) (*
 	}
 	return st, nil
 }
+
+var benchSteps = []string{"bow", "flower", "message"}
 
 func (s *stand) close() {
 	for _, f := range slices.Backward(s.closers) {
@@ -219,29 +221,33 @@ key_file: %q
 
 // command runs canyu to its end and returns what it said.
 func (s *stand) command(ctx context.Context, args ...string) (string, error) {
+	said, _, err := s.execute(ctx, args)
+	return said, err
+}
+
+// measured runs canyu to its end and returns how much memory it had at most, where
+// the system tells it.
+func (s *stand) measured(ctx context.Context, args ...string) (peak int64, err error) {
+	_, state, err := s.execute(ctx, args)
+	if err != nil {
+		return 0, err
+	}
+	return peakMemory(state), nil
+}
+
+func (s *stand) execute(ctx context.Context, args []string) (said string, state *os.ProcessState, err error) {
 	args = append([]string{s.place.Program}, args...)
 	fmt.Fprintf(s.log, "$ %s\n", commandLine(args))
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = environment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return string(out), fmt.Errorf("cannot run canyu %s: %w\n%s", strings.Join(args[1:], " "), err, out)
+		return "", nil, fmt.Errorf("cannot run canyu %s: %w\n%s", strings.Join(args[1:], " "), err, out)
 	}
-	return string(out), nil
+	return string(out), cmd.ProcessState, nil
 }
 
 // fetch asks for the counts of the schools that requests are of.
 func (s *stand) fetch(ctx context.Context, t *Target) (Counts, error) {
-	return FetchCounts(ctx, t, s.activity, s.schools())
-}
-
-func (s *stand) schools() []*canyu.School {
-	var schools []*canyu.School
-	for i := range s.source.Classes() {
-		code := s.source.Class(i).School
-		if len(schools) == 0 || schools[len(schools)-1].Code != code {
-			schools = append(schools, s.roster.School(code))
-		}
-	}
-	return schools
+	return FetchCounts(ctx, t, s.activity, s.loaded.Schools(0))
 }

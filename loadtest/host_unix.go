@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"runtime"
 	"strconv"
 	"syscall"
 )
@@ -31,4 +32,16 @@ func unprivileged(above, data string) (*syscall.SysProcAttr, error) {
 		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 	}
 	return nil, errors.New("it refuses root, and there is neither a user postgres nor a user nobody")
+}
+
+// peakMemory is in bytes. Linux tells it in kilobytes, others in bytes.
+func peakMemory(s *os.ProcessState) int64 {
+	usage, ok := s.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	if runtime.GOOS == "darwin" {
+		return int64(usage.Maxrss)
+	}
+	return int64(usage.Maxrss) * 1024
 }
