@@ -12,7 +12,7 @@ import (
 func (a *Archive) Freeze(ctx context.Context, f canyu.Frozen) (canyu.Frozen, error) {
 	stored, err := a.frozen(ctx, f.Activity, f.Region, fmt.Sprintf("toInt64(day) = %d AND revision = %d", f.Day, f.Revision))
 	if err == nil && len(stored) == 0 {
-		err = a.insert(ctx, "frozen", "activity, region, day, revision, as_of, body, at",
+		err = a.insert(ctx, "frozen_reports", "activity, region, day, revision, as_of, body, at",
 			[]string{f.Activity}, []uint32{uint32(f.Region)}, []time.Time{date(f.Day)}, []uint32{uint32(f.Revision)},
 			[]int64{f.AsOf.Unix()}, []string{string(f.Body)}, []int64{a.now().UnixMicro()})
 		f.AsOf = seconds(f.AsOf.Unix())
@@ -34,7 +34,7 @@ func (a *Archive) Frozen(ctx context.Context, activity string, region canyu.Regi
 }
 
 func (a *Archive) frozen(ctx context.Context, activity string, region canyu.Region, condition string) ([]canyu.Frozen, error) {
-	rows, err := a.conn.Query(ctx, `SELECT activity, region, toUInt16(day), revision, as_of, body FROM frozen FINAL
+	rows, err := a.conn.Query(ctx, `SELECT activity, region, toUInt16(day), revision, as_of, body FROM frozen_reports FINAL
 		WHERE activity = ? AND `+condition+ofRegion(region)+` ORDER BY day, revision, region`, activity)
 	if err != nil {
 		return nil, err
