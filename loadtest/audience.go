@@ -31,14 +31,14 @@ type audience struct {
 func (h *hall) watch(ctx context.Context) (*audience, error) {
 	ctx, stop := context.WithCancel(ctx)
 	a := &audience{stop: stop}
-	schools := h.schools()[:h.Schools]
+	schools := h.watched()
 	ready := make(chan struct{}, h.Viewers)
 	slots := make(chan struct{}, 64)
 	for i := range h.Viewers {
 		a.wg.Go(func() {
 			slots <- struct{}{}
 			first := sync.OnceFunc(func() { <-slots; ready <- struct{}{} })
-			err := liveStream(ctx, h.node.target, h.activity, schools[i%len(schools)].Code, func([]byte) {
+			err := liveStream(ctx, h.node.target, h.activity, schools[i%len(schools)], func([]byte) {
 				a.seen.Add(1)
 				first()
 			})
@@ -59,6 +59,17 @@ func (h *hall) watch(ctx context.Context) (*audience, error) {
 		return nil, err
 	}
 	return a, ctx.Err()
+}
+
+// watched are the first schools that requests are of.
+func (h *hall) watched() []canyu.SchoolCode {
+	var codes []canyu.SchoolCode
+	for i := 0; i < h.source.Classes() && len(codes) < h.Schools; i++ {
+		if code := h.source.Class(i).School; len(codes) == 0 || codes[len(codes)-1] != code {
+			codes = append(codes, code)
+		}
+	}
+	return codes
 }
 
 func (a *audience) events() int64 {

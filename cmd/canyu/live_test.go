@@ -433,3 +433,24 @@ func TestLiveEndsWithTheServer(t *testing.T) {
 		}
 	}
 }
+
+// While nothing changes a stream says that it is alive, and how old its numbers are.
+func TestLiveBeats(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, nil)
+	v := h.watch("school=3418020001")
+	first := v.settled(0)
+	select {
+	case e := <-v.events:
+		if e.Name != "beat" || !e.Live || e.AsOf <= first.AsOf || e.Participants != nil {
+			t.Errorf("%s: %s", e.Name, e.Text)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("nothing was heard for half a minute")
+	}
+	// Who comes later has the counts, and their age.
+	late := h.watch("school=3418020001")
+	if late.settled(0); (<-late.events).Name != "beat" {
+		t.Error("who comes late is not told how old the counts are")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -58,6 +59,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(backlog{e.ledger, s})
+	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	group, failed := errgroup.WithContext(ctx)
 	ingestDone := make(chan struct{})
 
@@ -80,7 +82,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			Pages:        s.pages(e, secret, log),
 			Themes:       s.themes,
 			Viewers:      s.Viewers,
-			Metrics:      fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})),
+			Metrics:      metrics,
 			Log:          log,
 		})
 		registry.MustRegister(server.Collectors()...)
@@ -95,6 +97,16 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 		})
 	} else {
 		close(ingestDone)
+	}
+	if !slices.Contains(s.Run, "ingest") && slices.Contains(s.Run, "reports") {
+		listener, err := net.Listen("tcp", s.Listen)
+		if err != nil { // beside ingest on one machine: that has the pages, and mail must go out
+			log.Error("no pages are served here", "error", err)
+		} else {
+			serving("http://" + listener.Addr().String())
+			pages := &pageServer{&ingest.Gate{Links: s.keyring(secret), Activities: s.activities, Now: time.Now}, s.pages(e, secret, log), metrics}
+			group.Go(func() error { return pages.run(failed, listener) })
+		}
 	}
 	if slices.Contains(s.Run, "rollup") {
 		worker := s.worker(e, log)
