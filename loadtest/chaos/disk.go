@@ -75,8 +75,11 @@ func (d *disk) empty() error {
 // keep copies what is on it to elsewhere, and bring puts that back in its place.
 func (d *disk) keep(elsewhere string) error { return d.copy(d.dir, elsewhere) }
 
+// What is put back is synced, as whoever restores a backup has to.
 func (d *disk) bring(elsewhere string) error {
-	return errors.Join(d.empty(), d.copy(elsewhere, d.dir))
+	return errors.Join(d.empty(), d.copy(elsewhere, d.dir), d.host.do(func() error {
+		return exec.Command("sync", "-f", d.dir).Run()
+	}))
 }
 
 func (d *disk) copy(from, to string) error {
