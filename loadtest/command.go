@@ -25,6 +25,7 @@ type Command struct {
 	National  NationalCmd  `cmd:"" help:"The national campaign of 2021, 13,830,890 participants, from HTTP to the archive, exact."`
 	Latency   LatencyCmd   `cmd:"" help:"p99 at half of the highest rate, and how long a click takes into the live counts and the archive."`
 	Growth    GrowthCmd    `cmd:"" help:"How throughput, latency, memory and reports change with what is recorded already."`
+	Capacity  CapacityCmd  `cmd:"" help:"What a county, a province or the nation needs, from measured costs."`
 
 	Chaos chaos.Command `cmd:"" help:"Start servers and canyu, break them while clients submit, and reconcile what was acknowledged."`
 }
