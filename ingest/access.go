@@ -77,7 +77,7 @@ func (g *Gate) opens(s canyu.Scope) string {
 	if s.Activity != "" {
 		q.Set("activity", s.Activity)
 	}
-	page := ""
+	var page string
 	switch s.Kind {
 	case canyu.ClassScope:
 		q = url.Values{"school": {s.School.String()}, "grade": {fmt.Sprint(s.Grade)}, "class": {fmt.Sprint(s.Class)}}
