@@ -82,6 +82,7 @@ func (c *CapacityCmd) Run(out io.Writer) error {
 		list = []place{{"yours", c.Pupils}}
 	}
 	rows := [][]string{{"", "pupils", "a second at the peak", "ingest nodes", "busy", "Redis shards", "busy", "p99 at the peak", "Redis memory", "archive after the lesson", "ClickHouse disk"}}
+	shards := 1
 	for _, p := range list {
 		n, err := c.need(p.pupils, costs)
 		if err != nil {
@@ -89,7 +90,8 @@ func (c *CapacityCmd) Run(out io.Writer) error {
 		}
 		rows = append(rows, []string{p.name, thousands(n.Pupils), thousands(int64(n.Peak)), fmt.Sprintf("%d × %d cores", n.Nodes, c.Cores),
 			fmt.Sprintf("%.0f %%", n.NodeBusy*100), fmt.Sprint(n.Shards), fmt.Sprintf("%.0f %%", n.ShardBusy*100), milliseconds(n.P99),
-			size(n.RedisBytes), n.Lag.Round(time.Second).String(), size(n.Disk)})
+			size(n.RedisBytes), behind(n.Lag), size(n.Disk)})
+		shards = max(shards, n.Shards)
 	}
 	how := "each for himself"
 	if c.Arrays {
@@ -99,6 +101,9 @@ func (c *CapacityCmd) Run(out io.Writer) error {
 		c.BellShare*100, c.BellMinutes, how, c.Peak, c.Busy*100)
 	if err := table(out, rows); err != nil {
 		return err
+	}
+	if shards > 1 {
+		fmt.Fprintf(out, "\nThis version has one shard: beyond it, activities of their own (one for each province) are what divides the work.\n")
 	}
 	fmt.Fprintln(out)
 	rows = [][]string{{"cost", "", "of", "measured by canyu loadtest …"}}
@@ -161,13 +166,22 @@ func (c *CapacityCmd) need(pupils int64, cost map[string]float64) (Need, error) 
 
 	// rollup does one activity at a time, whatever the number of nodes.
 	waiting := max(0, inBell*(1-cost["archive"]/max(mean, cost["archive"])))
-	n.Lag = max(seconds(waiting/cost["archive"]), time.Second)
+	n.Lag = seconds(waiting / cost["archive"])
 	// Rewriting its file, Redis may need the memory of what changes meanwhile: half again.
 	n.RedisBytes = int64((float64(pupils)*cost["redis_bytes"] + waiting*cost["log_bytes"]) * 1.5)
 	// Merges need the room of what they merge: twice.
 	n.Disk = int64(float64(pupils) * cost["disk_bytes"] * 2 * float64(c.Replicas))
 	n.ArchiveBusy = min(mean, cost["archive"]) * cost["clickhouse"] / 1e6
 	return n, nil
+}
+
+// behind is how long the archive takes after a lesson; what does not pile up is there
+// within the promised five seconds.
+func behind(lag time.Duration) string {
+	if lag < 5*time.Second {
+		return "within 5 s"
+	}
+	return lag.Round(time.Second).String()
 }
 
 func size(n int64) string {
