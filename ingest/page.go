@@ -168,7 +168,7 @@ func (p *pageRequest) submit(s *Server) {
 		return e.Field == "school" || e.Field == "grade" || e.Field == "class"
 	}) {
 		p.Alert = p.T.Say("error.class")
-		p.choose(r, fasthttp.StatusUnprocessableEntity)
+		p.choose(s, r, fasthttp.StatusUnprocessableEntity)
 		return
 	}
 	if missing := f.stepsMissing(p.a); invalid != nil || missing != nil {

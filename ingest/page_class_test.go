@@ -83,6 +83,7 @@ func TestPageSearch(t *testing.T) {
 		"宣州区第一小学":       "宣州区第一小学",
 		"宣州 一小":         "宣州区第一小学", // characters in their order
 		"第一小 宣州":        "宣州区第一小学",
+		"宣州區第一小學":       "宣州区第一小学", // typed by somebody who reads the page in traditional characters
 		"3418020001":    "宣州区第一小学",
 		"３４１８０２０００１":    "宣州区第一小学",
 		" 宣州区第一小学  ":    "宣州区第一小学",

@@ -78,7 +78,7 @@ func (p *pageRequest) place(s *Server, r *canyu.Roster) {
 		p.form(r, newForm(p.at, p.a), nil, fasthttp.StatusOK)
 		return
 	}
-	p.choose(r, fasthttp.StatusOK)
+	p.choose(s, r, fasthttp.StatusOK)
 }
 
 // find is the school, grade and class that the choice means; the school is nil
@@ -100,16 +100,16 @@ func (c choice) find(r *canyu.Roster) (school *canyu.School, grade uint8, class 
 }
 
 // choose lists the classes of a school, else the schools and regions of a region.
-func (p *pageRequest) choose(r *canyu.Roster, status int) {
+func (p *pageRequest) choose(s *Server, r *canyu.Roster, status int) {
 	if code, err := canyu.ParseSchoolCode(p.at.school); err == nil {
-		if s := r.School(code); s != nil {
-			p.chooseClass(s)
+		if sc := r.School(code); sc != nil {
+			p.chooseClass(sc)
 			p.write(status, "choose")
 			return
 		}
 	}
 	p.chooseSchool(r)
-	p.search(r)
+	p.search(s, r)
 	p.write(status, "choose")
 }
 

@@ -50,6 +50,7 @@ type Server struct {
 	http       *fasthttp.Server
 	metrics    *metrics
 	archived   archivedCache
+	searched   atomic.Pointer[schoolIndex]
 	walls      wallCache
 	reports    *wallReports
 }

@@ -280,7 +280,7 @@ func (s *Server) drawWall(ctx *fasthttp.RequestCtx, p *pageRequest) {
 	query := []rune(strings.TrimSpace(arg(args, "q")))
 	if v.Query = string(query[:min(len(query), mostAsked)]); v.Query != "" {
 		v.Asked = true
-		found := findSchools(s.roster().Schools(0), v.Query)
+		found := s.schoolIndex(s.roster()).find(0, v.Query)
 		for _, school := range found[:min(len(found), mostFound)] {
 			v.Found = append(v.Found, link{URL: address("school", school.Code.String()), Text: school.Name, Note: regionName(school.Region)})
 		}

@@ -154,11 +154,15 @@
     keep();
     draw();
   });
-  for (const name of ['seat', 'message']) {
-    if (!field(name)) continue;
-    if (state[name] !== undefined && !bad) field(name).value = state[name];
-    field(name).addEventListener('input', () => {
-      state[name] = field(name).value;
+  for (const name of ['seat', 'name', 'message']) {
+    const input = field(name);
+    if (!input) continue;
+    const kept = name !== 'name';
+    if (kept && state[name] !== undefined && !bad) input.value = state[name];
+    input.addEventListener('input', () => {
+      if (input.hasAttribute('aria-invalid') && document.getElementById('error-' + name)) complain(input, '');
+      if (!kept) return;
+      state[name] = input.value;
       keep();
     });
   }

@@ -239,7 +239,7 @@ window.canyu = (() => {
   document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && sooner());
   setTimeout(() => {
     changed();
-    send();
+    sooner(); // somebody has come back
   }, 0);
 
   const outbox = { add, pending, answer, seats, forget: (key) => remove(ANSWER + key), onchange: (f) => listeners.push(f) };
