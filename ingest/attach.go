@@ -58,9 +58,6 @@ func (s *Server) keepAttached(ctx context.Context, a *activity) {
 			if now.err == nil {
 				s.Log.Info("counting", "activity", a.ID)
 			}
-			if now.epoch != "" && was.epoch == "" {
-				a.committer.settle()
-			}
 			a.state.Store(now)
 		}
 		if !pause(ctx, attachEvery) {
@@ -79,6 +76,9 @@ func (s *Server) attach(ctx context.Context, a *activity, was *attachment, withi
 	}
 	switch {
 	case err == nil:
+		if m, _ := s.recall(ctx, a); was.epoch == "" { // unknown is as good as new
+			a.committer.settle(m.Epoch != "" && m.Epoch != epoch)
+		}
 		s.remember(ctx, a, epoch)
 		return &attachment{epoch: epoch, attached: true}
 	case errors.Is(err, canyu.ErrLost):

@@ -65,6 +65,7 @@ func (c *committer) reopen() error {
 		return err
 	}
 	c.recent.tail = tail
+	c.spooling = c.spool.Waiting(c.activity) > 0 // what waits goes first
 	for _, b := range taken {
 		c.recent.add(b)
 	}
@@ -159,10 +160,14 @@ func (c *committer) giveBack() {
 // node has told already; and live counts do not show what would have to rise again.
 const settling = 5 * time.Second
 
-// settle begins that time, where the ledger that was attached had lost its data.
-func (c *committer) settle() {
+// settle begins that time, where the ledger that was attached had lost its data: as
+// this process has seen, or an earlier one that knew it by another epoch.
+func (c *committer) settle(restored bool) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if restored && c.spool != nil {
+		c.spooling, c.recovering = true, true
+	}
 	if c.recovering {
 		c.settled = time.Now().Add(settling)
 	}
