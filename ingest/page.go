@@ -66,6 +66,7 @@ type where struct {
 
 type thanksView struct {
 	Ordinal, Receipt, Again string
+	Wall                    string // address of the wall, "" where there is none
 	Repeat, Accepted        bool
 	School                  string // how many of the school there are by now
 	Counts, Role            string // where a script asks for that

@@ -97,6 +97,9 @@ func (p *pageRequest) thanks(role canyu.Role) {
 		Role:  role.String(),
 		Day:   p.T.day(p.today),
 	}
+	if p.a.Wall != nil {
+		p.Thanks.Wall = wallURL(p.a, "school", p.at.school, "lang", p.lang)
+	}
 	if p.a.Public.Counts != canyu.NoCounts {
 		p.Thanks.Counts = "/v1/activities/" + p.a.ID + "/counts?school=" + url.QueryEscape(p.at.school)
 	}

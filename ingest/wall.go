@@ -237,26 +237,26 @@ func (s *Server) wall(ctx *fasthttp.RequestCtx, id string) {
 	}
 }
 
+// wallURL is the wall's address with arguments, but for those that are "".
+func wallURL(a *canyu.Activity, pairs ...string) string {
+	q := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(q) == 0 {
+		return "/a/" + a.ID + "/wall"
+	}
+	return "/a/" + a.ID + "/wall?" + q.Encode()
+}
+
 func (s *Server) drawWall(ctx *fasthttp.RequestCtx, p *pageRequest) {
-	args, path := ctx.QueryArgs(), "/a/"+p.a.ID+"/wall"
+	args, path := ctx.QueryArgs(), wallURL(p.a)
 	v := &wallView{view: &p.view, W: wallTexts[p.Lang], Home: "/a/" + p.a.ID, Action: path, Reported: args.Has("reported")}
 	p.Screen = "wall"
 	// address is the wall's with these arguments, in the visitor's language.
-	address := func(pairs ...string) string {
-		q := url.Values{}
-		for i := 0; i < len(pairs); i += 2 {
-			if pairs[i+1] != "" {
-				q.Set(pairs[i], pairs[i+1])
-			}
-		}
-		if p.lang != "" && !q.Has("lang") {
-			q.Set("lang", p.lang)
-		}
-		if len(q) == 0 {
-			return path
-		}
-		return path + "?" + q.Encode()
-	}
+	address := func(pairs ...string) string { return wallURL(p.a, append([]string{"lang", p.lang}, pairs...)...) }
 	if p.lang != "" {
 		v.Home += "?lang=" + p.lang
 	}

@@ -106,7 +106,7 @@ func (s *Server) report(ctx *fasthttp.RequestCtx, p *pageRequest) {
 		return
 	}
 	back := arg(ctx.PostArgs(), "back")
-	if path := "/a/" + p.a.ID + "/wall"; back != path && !strings.HasPrefix(back, path+"?") || strings.ContainsAny(back, "\r\n") {
+	if path := wallURL(p.a); back != path && !strings.HasPrefix(back, path+"?") || strings.ContainsAny(back, "\r\n") {
 		back = path
 	}
 	if strings.Contains(back, "?") {

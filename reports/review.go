@@ -95,7 +95,6 @@ func (r *visit) review(want canyu.Scope, schools []*canyu.School) error {
 		v.List = listWaiting
 	}
 	v.Hint = r.Say("review.hint." + v.List)
-	r.answer(v)
 	for _, name := range []string{"activity", "lang", "list"} {
 		if value := r.arg(name); value != "" {
 			v.Keep = append(v.Keep, pageLink{Lang: name, Text: value})
@@ -108,6 +107,7 @@ func (r *visit) review(want canyu.Scope, schools []*canyu.School) error {
 	if err := r.switched(v, want); err != nil {
 		return err
 	}
+	r.answer(v)
 	messages, err := r.listed(v, r.reviewedSchools(schools, v.Search))
 	if err != nil {
 		return err
@@ -283,6 +283,9 @@ func (r *visit) answer(v *reviewView) {
 		}
 	case "stale", "wall.off", "wall.on":
 		v.Answer, v.Bad = r.Say("review.did."+did), did == "stale"
+		if did == "wall.off" {
+			v.Off = "" // said already
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ var browserActivities = []struct {
 	{"over", "qingming-over", -9, -3, "identify: seat"},
 	{"byName", "qingming-names", -1, 1, "identify: name"},
 	{"themed", "flag", -1, 1, "identify: seat\n    page: {theme: %s, grey: always}"},
+	{"wall", "qingming-wall", -1, 1, "identify: seat\n    wall: on"},
 }
 
 // browserSchools is how many tests may have a school of their own.
