@@ -141,6 +141,7 @@ type visit struct {
 	now      time.Time
 	s        speaker
 	activity *canyu.Activity
+	waits    time.Time // for the archive until then
 }
 
 // pageView is what every page shows.

@@ -16,9 +16,17 @@ const (
 	keepReports = 20 * time.Second
 
 	countPatience   = 15 * time.Second
-	archivePatience = 400 * time.Millisecond // the rest of the page does not wait for longer
+	archivePatience = 300 * time.Millisecond // for all that the archive is asked: first numbers do not wait for longer
 	ledgerPatience  = 3 * time.Second
 )
+
+// patience is what is left of it for this page.
+func (r *visit) patience() time.Duration {
+	if r.waits.IsZero() {
+		r.waits = time.Now().Add(archivePatience)
+	}
+	return max(0, time.Until(r.waits))
+}
 
 // roster is the newest, up to ten seconds late.
 func (r *visit) roster() (*canyu.Roster, error) {

@@ -43,7 +43,7 @@ func (r *visit) curve(where place, schools []*canyu.School) {
 		v.Title = s.page("curve.today")
 	}
 	r.Curve = v
-	minutes, at, err := r.p.minutes.get(r, r.p, where, keepArchive, archivePatience, func(ctx context.Context) ([]canyu.Minute, error) {
+	minutes, at, err := r.p.minutes.get(r, r.p, where, keepArchive, r.patience(), func(ctx context.Context) ([]canyu.Minute, error) {
 		return r.p.Archive.Minutes(ctx, a.ID, codesOf(where, schools), where.day)
 	})
 	if err != nil && at.IsZero() {
@@ -129,7 +129,7 @@ func sumOf(list []int) (sum int) {
 // dayTable is what each day brought, with the total of the students so far.
 func (r *visit) dayTable(where place, schools []*canyu.School) {
 	a, s := r.activity, r.s
-	days, at, err := r.p.days.get(r, r.p, where, keepArchive, archivePatience, func(ctx context.Context) ([]canyu.DaySum, error) {
+	days, at, err := r.p.days.get(r, r.p, where, keepArchive, r.patience(), func(ctx context.Context) ([]canyu.DaySum, error) {
 		return r.p.Archive.Days(ctx, a.ID, codesOf(where, schools), a.FirstDay, a.LastDay)
 	})
 	if err != nil && at.IsZero() {

@@ -33,7 +33,7 @@ func (r *visit) reports(v *bureauView, region canyu.Region) {
 		return
 	}
 	a := r.activity
-	list, at, err := r.p.dispatches.get(r, r.p, place{activity: a.ID, region: region}, keepReports, archivePatience,
+	list, at, err := r.p.dispatches.get(r, r.p, place{activity: a.ID, region: region}, keepReports, r.patience(),
 		func(ctx context.Context) ([]dispatch, error) { return r.p.readDispatches(ctx, a, region) })
 	if err != nil && at.IsZero() {
 		v.Later = true
@@ -100,7 +100,7 @@ func (r *visit) alarmTexts(region canyu.Region) []string {
 	if r.p.Alarms == nil {
 		return texts
 	}
-	lines, _, err := r.p.alarms.get(r, r.p, struct{}{}, keepReports, archivePatience, func(ctx context.Context) ([]Line, error) {
+	lines, _, err := r.p.alarms.get(r, r.p, struct{}{}, keepReports, r.patience(), func(ctx context.Context) ([]Line, error) {
 		return r.p.Alarms(ctx, r.p.now())
 	})
 	if err != nil {

@@ -276,7 +276,7 @@ func (r *visit) detail(v *schoolView, where place, school *canyu.School, k canyu
 				URL: r.link("/school/"+v.Code+"/not-yet."+kind, "grade", grade, "class", class), Text: s.page("notyet." + kind)})
 		}
 	}
-	latest, _, err := r.p.latests.get(r, r.p, where, keepArchive, archivePatience, func(ctx context.Context) ([]canyu.Latest, error) {
+	latest, _, err := r.p.latests.get(r, r.p, where, keepArchive, r.patience(), func(ctx context.Context) ([]canyu.Latest, error) {
 		return r.p.Archive.Latest(ctx, where.activity, where.school)
 	})
 	if err != nil {
