@@ -116,11 +116,11 @@ window.canyu = (() => {
         signal: patience.signal,
       });
       const after = seconds(reply.headers.get('Retry-After'));
-      const ours = /^application\/(problem\+)?json/.test(reply.headers.get('Content-Type') || '');
-      const json = ours ? await reply.json() : null;
+      const [, refusal] = /^application\/(problem\+)?json/.exec(reply.headers.get('Content-Type') || '') || [null, null];
+      const json = refusal === null ? null : await reply.json();
       if (json && reply.ok && json.results) return { after, results: json.results };
       if (json && reply.ok && json.receipt) return { after, results: [Object.assign({ status: reply.status }, json)] };
-      if (json && final(reply.status)) return { after, results: items.length === 1 ? [json] : null, split: true };
+      if (refusal && final(reply.status)) return { after, results: items.length === 1 ? [json] : null, split: true };
       return { after, results: null };
     } catch (e) {
       return { after: 0, results: null };
