@@ -45,6 +45,7 @@ type Pages struct {
 	days       cache[place, []canyu.DaySum]
 	latests    cache[place, []canyu.Latest]
 	dispatches cache[place, []dispatch]
+	qualities  cache[place, *Quality]
 	alarms     cache[struct{}, []Line]
 }
 

@@ -119,7 +119,7 @@ func (r *visit) drawBureau(where place, region canyu.Region, c *census) error {
 	r.Total.Facts = append(r.Total.Facts, pageFact{"schools", s.say("schools"), number(sum.Schools), s.page("fact.silent", number(sum.Silent))})
 	r.curve(where, c.schools)
 	r.dayTable(where, c.schools)
-	v.Notes = r.quality(sum)
+	v.Notes = r.quality(where, c, sum)
 	r.Alarms = r.alarmTexts(region)
 	r.controls(v, region)
 	shown := r.filter(items)

@@ -77,15 +77,33 @@ func (p *Pages) readDispatches(ctx context.Context, a *canyu.Activity, region ca
 	return list, nil
 }
 
-// quality are the notes on the numbers that are on the page.
-func (r *visit) quality(sum *sums) []string {
+// quality are the notes on the numbers that are on the page: those that the numbers
+// tell themselves, and those on submissions that somebody may want to look into.
+func (r *visit) quality(where place, c *census, sum *sums) []string {
 	var notes []string
 	for _, n := range []Note{{SilentSchools, sum.Silent}, {BelowTarget, sum.Short}, {OverEnrolled, sum.Over}} {
 		if n.Count > 0 {
 			notes = append(notes, r.s.say(string(n.Kind), n.Count))
 		}
 	}
-	return notes
+	a := r.activity
+	where.day = min(a.DayOf(r.now), a.LastDay)
+	q, _, err := r.p.qualities.get(r, r.p, where, keepReports, r.patience(), func(ctx context.Context) (*Quality, error) {
+		codes := codesOf(where, c.schools)
+		odd, err := r.p.Archive.OddHours(ctx, a.ID, codes, usualHours(a, where.day))
+		if err != nil {
+			return nil, err
+		}
+		refusals, err := r.p.Archive.Refusals(ctx, a.ID, codes, where.day)
+		if err != nil {
+			return nil, err
+		}
+		return quality(&Report{Day: where.day}, odd, refusals), nil
+	})
+	if err != nil {
+		return notes // the numbers can be read without
+	}
+	return append(notes, q.say(r.s)...)
 }
 
 // alarmTexts are the alarms of a region and those of everybody: a report that is
@@ -93,6 +111,9 @@ func (r *visit) quality(sum *sums) []string {
 func (r *visit) alarmTexts(region canyu.Region) []string {
 	var texts []string
 	if r.p.Calendar != nil {
+		if err := r.p.Calendar.Refresh(); err != nil {
+			r.p.log().Warn("the pages keep the calendar that they have", "error", err)
+		}
 		if year := r.p.Calendar.Missing(r.now.In(r.activity.Zone)); year != 0 {
 			texts = append(texts, r.Say("alarm.calendar", year))
 		}
