@@ -19,7 +19,6 @@ import (
 // named is text whatever it begins with.
 type takeaway struct {
 	name  string // of the sheet, and of the file
-	title string
 	heads []string
 	rows  [][]any
 }

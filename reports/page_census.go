@@ -140,11 +140,6 @@ func (s *sums) headline() (count, of int) {
 	return s.Required.Count, s.Required.Enrolled
 }
 
-func (s *sums) rate() *float64 {
-	count, of := s.headline()
-	return rate(count, of)
-}
-
 // ofClass are the sums of one class.
 func ofClass(a *canyu.Activity, k canyu.SchoolClass, t canyu.Tally) sums {
 	s := sums{Tally: t, Enrolled: k.Enrolled}
