@@ -44,6 +44,7 @@ type Pages struct {
 	minutes    cache[place, []canyu.Minute]
 	days       cache[place, []canyu.DaySum]
 	latests    cache[place, []canyu.Latest]
+	reviews    cache[place, int]
 	dispatches cache[place, []dispatch]
 	qualities  cache[place, *Quality]
 	alarms     cache[struct{}, []Line]
@@ -165,6 +166,7 @@ type pageView struct {
 	School     *schoolView
 	Bureau     *bureauView
 	Review     *reviewView
+	ToReview   *pageLink // where messages wait
 	Notice     string
 	Hint       string
 	Exports    []pageLink

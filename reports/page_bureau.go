@@ -132,6 +132,7 @@ func (r *visit) drawBureau(where place, region canyu.Region, c *census) error {
 		{URL: r.link(base+"/table.xlsx", keep...), Text: s.page("export.table.xlsx")},
 		{URL: r.link(base+"/table.csv", keep...), Text: s.page("export.table.csv")},
 	}
+	r.reviewLink(where, base, c.schools)
 	r.write(fasthttp.StatusOK, r.part())
 	return nil
 }

@@ -180,6 +180,7 @@ func (r *visit) drawSchool(where place, school *canyu.School, c *census) error {
 	if r.p.ClassLinks != nil {
 		r.Exports = append(r.Exports, pageLink{URL: r.link(base + "/links"), Text: s.page("export.links")})
 	}
+	r.reviewLink(where, base, schools)
 	r.write(fasthttp.StatusOK, r.part())
 	return nil
 }

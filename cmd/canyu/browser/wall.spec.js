@@ -58,7 +58,7 @@ test('wall: a pupil writes, a teacher approves, everybody reads', async ({ brows
   // Batch approval. These pages have no script.
   const teacher = await open(browser, site, canyu, 'school', school.code);
   await expect(teacher).toHaveURL(new RegExp(`/school/${school.code}`));
-  await teacher.goto(`/school/${school.code}/messages?activity=${site.activities.wall}`);
+  await teacher.getByRole('link', { name: '留言审核' }).click();
   await reads(teacher, '待审 5');
   await reads(teacher, '需留意 2');
   await expect(teacher.locator('.messages li')).toHaveCount(5);
@@ -107,6 +107,10 @@ test('wall: a pupil writes, a teacher approves, everybody reads', async ({ brows
   await teacher.getByRole('button', { name: '展示', exact: true }).click();
   await reads(page, '谢谢你们！');
   expect((await counts(site.activities.wall)).participants.student).toBe(7);
+  await wrote(request, site, school, 40, '又一则');
+  await teacher.getByRole('link', { name: '返回' }).click();
+  await reads(teacher, '待审留言 3 条');
+  await teacher.screenshot({ path: (process.env.CANYU_BROWSER_SHOTS || test.info().outputDir) + '/school.png' });
   await teacher.context().close();
 });
 
