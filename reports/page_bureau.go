@@ -163,7 +163,11 @@ func (r *visit) items(region canyu.Region, c *census) (*sums, []*item) {
 		all.add(sum)
 		if bySchool {
 			own := *sum
-			items = append(items, &item{Code: school.Code.String(), Region: r.s.region(school.Region), sums: &own, tile: tile{Name: school.Name}})
+			i := &item{Code: school.Code.String(), sums: &own, tile: tile{Name: school.Name}}
+			if region%100 == 0 {
+				i.Region = r.s.region(school.Region)
+			}
+			items = append(items, i)
 			return
 		}
 		part := partOf(region, school.Region)

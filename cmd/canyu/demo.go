@@ -98,8 +98,8 @@ func (c *demoCommand) configure() (*Flags, error) {
 		if err != nil {
 			return nil, err
 		}
-		today := canyu.DayAt(time.Now(), shanghai)
-		text := fmt.Sprintf(demoConfig, c.Data, filepath.Join(c.Data, "outbox"), today, today+6)
+		first := demoFirst(shanghai, time.Now())
+		text := fmt.Sprintf(demoConfig, c.Data, filepath.Join(c.Data, "outbox"), first, first+6)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return nil, err
 		}

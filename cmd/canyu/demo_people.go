@@ -15,14 +15,18 @@ import (
 // demoBells are when classes take their turn, in minutes of the day.
 var demoBells = []int{7*60 + 50, 8*60 + 45, 9*60 + 40, 10*60 + 35, 11*60 + 25, 14 * 60, 14*60 + 55, 15*60 + 50}
 
+// demoFirst is the newest day with bells that have rung.
+func demoFirst(zone *time.Location, now time.Time) canyu.Day {
+	return canyu.DayAt(now.Add(-8*time.Hour), zone)
+}
+
 // demoDay is a day as it might have been until now: class after class at the lesson
 // bells, some of them whole, some hardly, two schools not at all; teachers among them,
-// parents in the evening. A few come in the night and a few are refused, for the
+// parents in the evening. Before the first bell it is the day before. A few come in the night and a few are refused, for the
 // notes on the numbers. The same people each time.
 func demoDay(a *canyu.Activity, roster *canyu.Roster, now time.Time) ([]byte, error) {
 	rnd := rand.New(rand.NewPCG(20170401, 1))
-	midnight := a.DayOf(now).Start(a.Zone)
-	early := now.Before(midnight.Add(8 * time.Hour)) // no bell has rung: they came before
+	midnight := demoFirst(a.Zone, now).Start(a.Zone)
 	var lines bytes.Buffer
 	n := 0
 	add := func(class canyu.RosterEntry, at time.Time, role canyu.Role, seat int, name string) error {
@@ -55,9 +59,6 @@ func demoDay(a *canyu.Activity, roster *canyu.Roster, now time.Time) ([]byte, er
 		}
 		zeal := [...]float64{1, 1, 1, 0.97, 0.93, 0.85, 0.7, 0.4, 0.1, 0}[rnd.IntN(10)]
 		bell := midnight.Add(time.Duration(demoBells[rnd.IntN(len(demoBells))]) * time.Minute)
-		if early {
-			bell = midnight.Add(time.Duration(rnd.Float64() * float64(now.Sub(midnight))))
-		}
 		if schools%41 == 17 {
 			continue
 		}

@@ -10,8 +10,8 @@ test('how fast a page follows', async ({ page, site, school, canyu }) => {
   const took = await page.evaluate(async ([activity, code]) => {
     const all = [];
     const count = document.getElementById('count');
-    for (let n = 1; n <= 120; n++) {
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 300));
+    for (let n = 1; n <= 100; n++) { // at any moment between two events
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 1000));
       await fetch('/v1/participations', {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
@@ -28,5 +28,5 @@ test('how fast a page follows', async ({ page, site, school, canyu }) => {
   }, [site.activities.open, school.code]);
   const at = (p) => Math.round(took[Math.ceil(took.length * p) - 1]);
   console.log(`click to page: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms of ${took.length}`);
-  expect(at(0.5)).toBeLessThan(1100);
+  expect(at(0.5)).toBeLessThan(1000);
 });

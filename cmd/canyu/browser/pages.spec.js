@@ -258,6 +258,7 @@ for (const scheme of ['light', 'dark']) {
       await page.goto(path);
       if (path.includes(here)) await expect(page.locator('#pill, .sheet')).toBeVisible();
       await accessible(page);
+      if (scheme === 'dark' && !path.includes('wall')) continue; // colours are all that differs
       for (const width of path.includes('wall') ? [1920] : [320, 375, 1920]) {
         await page.setViewportSize({ width, height: 1080 });
         await fits(page);
