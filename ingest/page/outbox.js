@@ -116,11 +116,11 @@ window.canyu = (() => {
         signal: patience.signal,
       });
       const after = seconds(reply.headers.get('Retry-After'));
-      const [, refusal] = /^application\/(problem\+)?json/.exec(reply.headers.get('Content-Type') || '') || [null, null];
-      const json = refusal === null ? null : await reply.json();
+      const type = reply.headers.get('Content-Type') || '';
+      const json = /^application\/(problem\+)?json/.test(type) ? await reply.json() : null;
       if (json && reply.ok && json.results) return { after, results: json.results };
       if (json && reply.ok && json.receipt) return { after, results: [Object.assign({ status: reply.status }, json)] };
-      if (refusal && final(reply.status)) return { after, results: items.length === 1 ? [json] : null, split: true };
+      if (type.startsWith('application/problem') && final(reply.status)) return { after, results: items.length === 1 ? [json] : null, split: true };
       return { after, results: null };
     } catch (e) {
       return { after: 0, results: null };
