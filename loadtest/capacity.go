@@ -26,7 +26,7 @@ var Costs = []Cost{
 	{"store", "µs", 6.0, "CPU of Redis, a request of one pupil", "bench, row redis: store CPU (until then: of all other processes)"},
 	{"store_array", "µs", 4.0, "CPU of Redis, in arrays of 100", "national: CPU of the store (20,000 participants, busy machine)"},
 	{"clickhouse", "µs", 6.0, "CPU of ClickHouse", "national: CPU of ClickHouse (20,000 participants, busy machine)"},
-	{"archive", "/s", 15_000, "participations that rollup carries into the archive", "national: participants ÷ seconds until archive = ledger (embedded, 100,000, busy machine)"},
+	{"archive", "/s", 44_000, "participations that rollup carries into the archive", "national: participants ÷ seconds until archive = ledger (embedded, 3,000,000, busy machine)"},
 	{"commit", "ms", 0.5, "a commit of one participation, idle", "growth --tables batch: p50 at 1 connection"},
 	{"redis_bytes", "bytes", 11.0, "Redis memory of a participant, classes of 50", "growth --tables memory: MEMORY USAGE"},
 	{"log_bytes", "bytes", 150, "Redis memory of a participation that the archive does not have yet", "an estimate: some 100 bytes of log, and a message"},
