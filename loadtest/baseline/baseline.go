@@ -6,9 +6,10 @@
 //	            client allow at all. Nothing can be faster.
 //	PerCommand  the same job as a Go service usually does it: decode, then one
 //	            Redis command after the other for each request.
+//	Postgres    net/http and one INSERT … ON CONFLICT for each request.
 //
-// Neither validates, keys or remembers as canyu must: they are given the
-// advantage.
+// The first two neither validate, key or remember as canyu must, and the third does so
+// in part: they are given the advantage.
 package baseline
 
 import (
