@@ -111,9 +111,8 @@ test('a page that some proxy puts in between is no answer', async ({ page, conte
   await context.route(api, (route) => {
     n++;
     if (n === 1) return route.fulfill({ status: 200, contentType: 'text/html', body: '<h1>请登录校园网</h1>' });
-    if (n === 2) return route.fulfill({ status: 403, contentType: 'text/html', body: '<h1>Forbidden</h1>' });
-    if (n === 3) return route.fulfill({ status: 403, contentType: 'application/json', body: '{"error":"login"}' });
-    if (n === 4) return route.fulfill({ status: 200, contentType: 'application/json', body: '{"ok":true}' });
+    if (n === 2) return route.fulfill({ status: 403, contentType: 'application/json', body: '{"error":"login"}' });
+    if (n === 3) return route.fulfill({ status: 200, contentType: 'application/json', body: '{"ok":true}' });
     return route.continue();
   });
   await page.goto(form(school));
