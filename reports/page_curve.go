@@ -107,9 +107,10 @@ func (v *curveView) draw(s speaker, minutes []canyu.Minute, day canyu.Day, zone 
 			text = "24:00"
 		}
 		h := curveHour{X: fmt.Sprintf("%.2f%%", 100*float64(m)/float64(len(counts))), Text: strings.TrimPrefix(text, "0")}
-		if at := m / 60; len(counts) > 13*60 && at%2 != 0 {
+		switch at, long := m/60, len(counts) > 13*60; {
+		case long && at%2 != 0:
 			h.Left = "dense"
-		} else if at%4 != 0 && (len(counts) > 13*60 || at%3 != 0) {
+		case long && at%4 != 0 || !long && at%3 != 0:
 			h.Left = "odd"
 		}
 		v.Hours = append(v.Hours, h)
