@@ -343,7 +343,7 @@ func TestReportStatus(t *testing.T) {
 	for _, m := range families[1].Metric {
 		metrics = append(metrics, fmt.Sprintf("%s %g", m.Label[1].GetValue(), m.Gauge.GetValue()))
 	}
-	b.want(metrics, "blind 0", "missed 0", "overdue 2", "rejected 1")
+	b.want(metrics, "blind 0", "missed 0", "overdue 2", "rejected 1", "unplaced 0")
 	b.at("05-20 09:00")
 	if got := status()[0]; got != "04-01 341800 missed" {
 		t.Errorf("weeks later: %s", got)
