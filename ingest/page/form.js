@@ -42,7 +42,9 @@
       screen.querySelector('.receipt').textContent = reveal('proof', answer.receipt);
     } else {
       screen.querySelector('.keepsake').classList.add('unsent');
-      screen.querySelector('h2').textContent = say('live.kept');
+      const lasting = outbox.lasting(state.id);
+      screen.querySelector('h2').textContent = say(lasting ? 'live.kept' : 'live.unsent');
+      if (!lasting) screen.querySelector('.kept').textContent = say('live.kept.here');
     }
     screen.querySelector('.again').addEventListener('click', () => canyu.remove(key));
     root.textContent = '';

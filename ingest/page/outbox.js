@@ -242,6 +242,10 @@ window.canyu = (() => {
     sooner(); // somebody has come back
   }, 0);
 
-  const outbox = { add, pending, answer, seats, forget: (key) => remove(ANSWER + key), onchange: (f) => listeners.push(f) };
+  // lasting: it is still there when the tab has been closed.
+  const lasting = (key) => {
+    try { return window.localStorage.getItem(OUT + key) !== null; } catch (e) { return false; }
+  };
+  const outbox = { add, pending, lasting, answer, seats, forget: (key) => remove(ANSWER + key), onchange: (f) => listeners.push(f) };
   return { say, id, get, put, remove, outbox, session };
 })();

@@ -142,7 +142,8 @@ test('a name waits in its tab only', async ({ page, context, school }) => {
   await page.getByRole('button', { name: '献花' }).click();
   await page.getByLabel('教师姓名').fill('欧阳测试');
   await page.getByRole('button', { name: '提交' }).click();
-  await expect(page.getByRole('heading', { name: '已存在这台电脑里' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: '还没有送出' })).toBeVisible();
+  await expect(page.getByText('它只留在这个页面里，请先不要关闭。')).toBeVisible();
   expect(await page.evaluate(() => JSON.stringify({ ...localStorage }))).not.toContain('欧阳');
   await page.reload();
   await expect(page.getByText('有 1 份提交存在这台电脑里')).toBeVisible();
