@@ -191,7 +191,7 @@ func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error)
 
 // onReports opens what a command about one activity's reports works with.
 func (f *Flags) onReports(ctx context.Context, activity string, log *slog.Logger,
-	by func(*settings, *engines, *slog.Logger) (*reports.Sender, error)) (a *canyu.Activity, sender *reports.Sender, done func() error, err error) {
+	by func(*settings, *engines, *slog.Logger) (*reports.Sender, error)) (a *canyu.Activity, sender *reports.Sender, done func(), err error) {
 	s, e, err := f.open(ctx)
 	if err != nil {
 		return nil, nil, nil, err
@@ -203,7 +203,7 @@ func (f *Flags) onReports(ctx context.Context, activity string, log *slog.Logger
 		e.close()
 		return nil, nil, nil, err
 	}
-	return a, sender, e.close, nil
+	return a, sender, func() { e.close() }, nil
 }
 
 type reportStatus struct {
