@@ -266,4 +266,3 @@ func (v *stream) settled(n int) liveEvent {
 		}
 	}
 }
-
