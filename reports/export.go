@@ -38,22 +38,25 @@ func workbookOf(s speaker, tables ...takeaway) ([]byte, error) {
 		} else {
 			_, err = f.NewSheet(t.name)
 		}
-		if err == nil {
-			err = b.streamTo(t.name, "table"+strconv.Itoa(i+1), t.heads, t.widths(), func(row func(...any) error) error {
-				for _, r := range t.rows {
-					if err := row(r...); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
 		if err != nil {
 			return nil, fmt.Errorf("cannot make the workbook: %w", err)
 		}
 	}
-	if err := b.layout(); err != nil {
+	if err := b.layout(); err != nil { // before the rows: a sheet that is streamed is done
 		return nil, fmt.Errorf("cannot make the workbook: %w", err)
+	}
+	for i, t := range tables {
+		err := b.streamTo(t.name, "table"+strconv.Itoa(i+1), t.heads, t.widths(), func(row func(...any) error) error {
+			for _, r := range t.rows {
+				if err := row(r...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("cannot make the workbook: %w", err)
+		}
 	}
 	var out bytes.Buffer
 	if err := f.Write(&out); err != nil {
