@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -77,6 +78,7 @@ func (p *Pages) Handle(ctx *fasthttp.RequestCtx) {
 	deadline, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	r := p.newVisit(deadline, ctx)
+	defer r.survive()
 	kind, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	code, file, _ := strings.Cut(rest, "/")
 	method := string(ctx.Method())
@@ -96,6 +98,14 @@ func (p *Pages) Handle(ctx *fasthttp.RequestCtx) {
 		err = errNoPage
 	}
 	r.refuse(err)
+}
+
+// survive keeps a page's own fault from ending a process that may also count.
+func (r *visit) survive() {
+	if fault := recover(); fault != nil {
+		r.p.log().Error("BUG: a page panicked", "path", string(r.ctx.Path()), "fault", fault, "stack", string(debug.Stack()))
+		r.ctx.Error("", fasthttp.StatusInternalServerError)
+	}
 }
 
 var errNoPage = errors.New("no page has this address")

@@ -112,6 +112,7 @@ func (r *visit) school(text, file string) error {
 	if err != nil {
 		return err
 	}
+	school = c.schools[0] // as the numbers know it: a roster may have come in between
 	switch {
 	case file == "":
 		return r.drawSchool(where, school, c)
