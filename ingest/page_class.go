@@ -115,7 +115,7 @@ func (p *pageRequest) schoolCount(s *Server, r *canyu.Roster, role canyu.Role) s
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	tallies, err := s.Ledger.Counts(ctx, p.a.ID, classesOf([]*canyu.School{sc}))
+	tallies, err := s.tallies(ctx, s.activities[p.a.ID], classesOf([]*canyu.School{sc}))
 	if err != nil {
 		return "" // an ornament
 	}

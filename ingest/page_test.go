@@ -264,6 +264,13 @@ func TestPageWhen(t *testing.T) {
 	if s := w.do("DELETE", "/a/qingming-2017", nil, ""); s.status != 405 || s.header.Get("Allow") == "" {
 		t.Errorf("DELETE is %d", s.status)
 	}
+	// No address of its own: behind a proxy that would be http's, or whatever Host says.
+	if s := w.get("/"); s.status != 302 || s.header.Get("Location") != "/a/qingming-2017" {
+		t.Errorf("/ is %d to %q", s.status, s.header.Get("Location"))
+	}
+	if s := w.do("DELETE", "/", nil, ""); s.status != 405 {
+		t.Errorf("DELETE / is %d", s.status)
+	}
 	if s := w.do("HEAD", "/a/qingming-2017", nil, ""); s.status != 200 || s.body != "" {
 		t.Errorf("HEAD is %d with %d bytes", s.status, len(s.body))
 	}

@@ -242,7 +242,9 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 			s.Metrics(ctx)
 		}
 	case path == "/":
-		s.index(ctx)
+		if s.method(ctx, "GET") {
+			s.index(ctx)
+		}
 	default:
 		s.notFound(ctx)
 	}
@@ -332,7 +334,9 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx) {
 // index sends visitors to the activity, where there is only one.
 func (s *Server) index(ctx *fasthttp.RequestCtx) {
 	if len(s.Activities) == 1 {
-		ctx.Redirect("/a/"+s.Activities[0].ID, fasthttp.StatusFound)
+		// ctx.Redirect would send visitors of a proxy from https to http.
+		ctx.Response.Header.Set("Location", "/a/"+s.Activities[0].ID)
+		ctx.SetStatusCode(fasthttp.StatusFound)
 		return
 	}
 	s.notFound(ctx)
