@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -265,6 +266,7 @@ func TestPageWhen(t *testing.T) {
 		t.Errorf("DELETE is %d", s.status)
 	}
 	// No address of its own: behind a proxy that would be http's, or whatever Host says.
+	w.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if s := w.get("/"); s.status != 302 || s.header.Get("Location") != "/a/qingming-2017" {
 		t.Errorf("/ is %d to %q", s.status, s.header.Get("Location"))
 	}
