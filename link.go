@@ -257,7 +257,7 @@ func (k *Keyring) Check(cookie func(name string) string, want Scope, now time.Ti
 // zero Publicity is AllCounts.
 type Publicity struct {
 	Counts  PublicCounts
-	AtLeast int // no group with fewer pupils is shown
+	AtLeast int // no group with fewer pupils is shown, nor what one could be had from
 }
 
 // PublicCounts is how much of the counts is public.

@@ -86,7 +86,7 @@ func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
 	}
 	v.Spooled = a.spooled()
 	v.AsOf = now.In(a.Zone).Format(time.RFC3339)
-	writeJSON(ctx, v.public(shown, a.Public.AtLeast))
+	writeJSON(ctx, s.public(a, v, where, shown))
 	ctx.Response.Header.Set("Vary", "Cookie")
 }
 

@@ -30,7 +30,7 @@ func (s *Server) shownTo(ctx *fasthttp.RequestCtx, a *activity, where scope, sch
 	switch {
 	case err == nil:
 		return shownAll, nil
-	case p.Counts == canyu.NoCounts || enrolled(schools) < p.AtLeast:
+	case p.Counts == canyu.NoCounts || enrolled(schools) < p.AtLeast || s.discretion(a).hides[where]:
 		return 0, err
 	case p.Counts == canyu.TotalCounts:
 		return shownTotals, nil
@@ -47,15 +47,23 @@ func enrolled(schools []*canyu.School) (n int) {
 	return n
 }
 
-// public is the view as far as it is shown.
-func (v countsView) public(how shown, atLeast int) countsView {
+// public is the view as far as it is shown. Where small groups are not, a region's
+// grades are not either: with those of its schools a small one could be had.
+func (s *Server) public(a *activity, v countsView, where scope, how shown) countsView {
 	switch how {
 	case shownTotals:
 		v.Grades, v.Classes, v.Schools, v.Regions = nil, nil, nil, nil
 	case shownLarge:
+		atLeast, hides := a.Public.AtLeast, s.discretion(a).hides
+		v.Schools = slices.DeleteFunc(slices.Clone(v.Schools), func(sc schoolView) bool {
+			found := s.roster().School(sc.School)
+			return found == nil || hides[scope{sc.School, found.Region}]
+		})
+		v.Regions = slices.DeleteFunc(slices.Clone(v.Regions), func(r regionView) bool { return hides[scope{region: r.Region}] })
+		if where.school == 0 {
+			v.Grades = nil
+		}
 		v.Grades = large(v.Grades, atLeast, func(g gradeView) int { return g.Enrolled })
-		v.Schools = large(v.Schools, atLeast, func(s schoolView) int { return s.Enrolled })
-		v.Regions = large(v.Regions, atLeast, func(r regionView) int { return r.Enrolled })
 		var classes []classView
 		for _, g := range v.Grades { // its classes add up to it
 			of := slices.DeleteFunc(slices.Clone(v.Classes), func(c classView) bool { return c.Grade != g.Grade })
@@ -64,6 +72,61 @@ func (v countsView) public(how shown, atLeast int) countsView {
 		v.Classes = classes
 	}
 	return v
+}
+
+// discretion is the schools and regions of a roster that are not shown to everybody:
+// the small ones, those that must go with them, and all within one that goes.
+type discretion struct {
+	of    *canyu.Roster
+	hides map[scope]bool
+}
+
+// discretion is made once for each roster.
+func (s *Server) discretion(a *activity) *discretion {
+	r := s.roster()
+	if d := a.discretion.Load(); d != nil && d.of == r {
+		return d
+	}
+	d := &discretion{r, make(map[scope]bool)}
+	d.within(canyu.Nation, r.Schools(0), a.Public.AtLeast, false)
+	a.discretion.Store(d)
+	return d
+}
+
+// within looks at the parts of a region: the regions one level below, and the schools
+// that lie in no such one.
+func (d *discretion) within(at canyu.Region, schools []*canyu.School, atLeast int, hidden bool) {
+	type part struct {
+		scope
+		schools []*canyu.School
+	}
+	var parts []part
+	index := make(map[canyu.Region]int)
+	for _, sc := range schools {
+		r := childOf(at, sc.Region)
+		if r == at {
+			parts = append(parts, part{scope{sc.Code, sc.Region}, []*canyu.School{sc}})
+			continue
+		}
+		i, known := index[r]
+		if !known {
+			i = len(parts)
+			index[r], parts = i, append(parts, part{scope: scope{region: r}})
+		}
+		parts[i].schools = append(parts[i].schools, sc)
+	}
+	shown := make(map[scope]bool, len(parts))
+	for _, p := range large(parts, atLeast, func(p part) int { return enrolled(p.schools) }) {
+		shown[p.scope] = !hidden
+	}
+	for _, p := range parts {
+		if !shown[p.scope] {
+			d.hides[p.scope] = true
+		}
+		if p.school == 0 {
+			d.within(p.region, p.schools, atLeast, !shown[p.scope])
+		}
+	}
 }
 
 // large leaves out groups with fewer than atLeast pupils. What is left out has, taken

@@ -291,7 +291,7 @@ func (w *watch) shown(how shown) any {
 		}{w.a.ID, w.where.school, w.where.region, nil, w.view.Spooled, nil, w.view.liveState}
 	}
 	v := w.view
-	v.countsView = v.countsView.public(how, w.a.Public.AtLeast)
+	v.countsView = w.hub.s.public(w.a, v.countsView, w.where, how)
 	return v
 }
 

@@ -110,7 +110,7 @@ func (p *pageRequest) thanks(role canyu.Role) {
 // be told the same number.
 func (p *pageRequest) schoolCount(s *Server, r *canyu.Roster, role canyu.Role) string {
 	sc, _, _ := p.at.find(r)
-	if sc == nil || p.a.Public.Counts == canyu.NoCounts || enrolled([]*canyu.School{sc}) < p.a.Public.AtLeast {
+	if sc == nil || p.a.Public.Counts == canyu.NoCounts || s.discretion(s.activities[p.a.ID]).hides[scope{sc.Code, sc.Region}] {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

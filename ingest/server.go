@@ -64,6 +64,8 @@ type activity struct {
 	outcomes outcomeCounters
 	backlog  atomic.Int64 // participations that wait for the archive
 	refusals *refusals
+
+	discretion atomic.Pointer[discretion]
 }
 
 // NewServer does not touch ledger or archive: Run does.

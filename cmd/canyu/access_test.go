@@ -238,17 +238,17 @@ func newVisitors(t *testing.T, s *site) map[string]string {
 // are not, nor can they be had by subtraction.
 func TestPublicCounts(t *testing.T) {
 	t.Parallel()
-	const school, county = "/v1/activities/hall/counts?school=3418020001", "/v1/activities/hall/counts?region=341802"
+	const school, county, city = "/v1/activities/hall/counts?school=3418020001", "/v1/activities/hall/counts?region=341802", "/v1/activities/hall/counts?region=341800"
 	for _, c := range []struct {
-		public         canyu.Publicity
-		school, county string // "status grades classes schools"
+		public               canyu.Publicity
+		school, county, city string // "status grades classes schools"
 	}{
-		{canyu.Publicity{}, "200 1 3 0", "200 1 0 2"},
-		{canyu.Publicity{Counts: canyu.AllCounts, AtLeast: 10}, "200 1 1 0", "200 1 0 2"}, // 5 and 20 go: with 30 alone 5 could be had
-		{canyu.Publicity{Counts: canyu.AllCounts, AtLeast: 56}, "401 0 0 0", "200 1 0 0"},
-		{canyu.Publicity{Counts: canyu.TotalCounts}, "200 0 0 0", "200 0 0 0"},
-		{canyu.Publicity{Counts: canyu.TotalCounts, AtLeast: 56}, "401 0 0 0", "200 0 0 0"},
-		{canyu.Publicity{Counts: canyu.NoCounts}, "401 0 0 0", "401 0 0 0"},
+		{canyu.Publicity{}, "200 1 3 0", "200 1 0 2", "200 1 0 3"},
+		{canyu.Publicity{Counts: canyu.AllCounts, AtLeast: 10}, "200 1 1 0", "200 0 0 2", "200 0 0 3"}, // 5 and 20 go: with 30 alone 5 could be had
+		{canyu.Publicity{Counts: canyu.AllCounts, AtLeast: 56}, "401 0 0 0", "401 0 0 0", "200 0 0 0"}, // with this county's 110 the other's 55 could be had
+		{canyu.Publicity{Counts: canyu.TotalCounts}, "200 0 0 0", "200 0 0 0", "200 0 0 0"},
+		{canyu.Publicity{Counts: canyu.TotalCounts, AtLeast: 56}, "401 0 0 0", "401 0 0 0", "200 0 0 0"},
+		{canyu.Publicity{Counts: canyu.NoCounts}, "401 0 0 0", "401 0 0 0", "401 0 0 0"},
 	} {
 		h := newHall(t, func(config *ingest.Config) { config.Activities[0].Public = c.public })
 		link := h.link(canyu.Scope{Kind: canyu.RegionScope, Region: 341802})
@@ -260,8 +260,8 @@ func TestPublicCounts(t *testing.T) {
 			}
 			return fmt.Sprint(status, len(v.Grades), len(v.Classes), len(v.Schools))
 		}
-		if s, r := look(school), look(county); s != c.school || r != c.county {
-			t.Errorf("%+v: a school %s, a county %s; want %s, %s", c.public, s, r, c.school, c.county)
+		if s, r, up := look(school), look(county), look(city); s != c.school || r != c.county || up != c.city {
+			t.Errorf("%+v: a school %s, a county %s, a city %s; want %s, %s, %s", c.public, s, r, up, c.school, c.county, c.city)
 		}
 		if s, r := look(school, link), look(county, link); s != "200 1 3 0" || r != "200 1 0 2" {
 			t.Errorf("%+v, with a link: a school %s, a county %s", c.public, s, r)
