@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -105,15 +106,11 @@ func (s *Server) report(ctx *fasthttp.RequestCtx, p *pageRequest) {
 		problem.write(ctx)
 		return
 	}
-	back := arg(ctx.PostArgs(), "back")
-	if path := wallURL(p.a); back != path && !strings.HasPrefix(back, path+"?") || strings.ContainsAny(back, "\r\n") {
-		back = path
+	var q url.Values // to the page that the visitor came from; to no other site, whatever is sent
+	if from, err := url.Parse(arg(ctx.PostArgs(), "back")); err == nil && from.Path == wallURL(p.a) && len(from.RawQuery) < 200 {
+		q = from.Query()
 	}
-	if strings.Contains(back, "?") {
-		back += "&reported=1"
-	} else {
-		back += "?reported=1"
-	}
+	back := wallURL(p.a, "lang", q.Get("lang"), "school", q.Get("school"), "before", q.Get("before"), "reported", "1")
 	ctx.Response.Header.Set("Cache-Control", "no-store")
 	ctx.Response.Header.Set("Location", back)
 	ctx.SetStatusCode(fasthttp.StatusSeeOther)

@@ -280,7 +280,7 @@ func (b *board) reports(key, school, token string) {
 	if status := report("many"); status != 429 {
 		b.t.Errorf("too many reports: %d", status)
 	}
-	for back, want := range map[string]string{"https://example.org/": path + "?reported=1", path + "?before=1": path + "?before=1&reported=1", "//example.org": path + "?reported=1"} {
+	for back, want := range map[string]string{"https://example.org/": path + "?reported=1", path + "?before=1": path + "?before=1&reported=1", "//example.org": path + "?reported=1", path + "?before=1\x00": path + "?reported=1"} {
 		if _, to, _ := b.ask("none", path, url.Values{"key": {key}, "back": {back}}, "User-Agent", "back"); to != want {
 			b.t.Errorf("back to %q: %q", back, to)
 		}
