@@ -87,8 +87,14 @@ func (c *committer) close() {
 // gets that back out of the spool; where it has gone back in time it is ErrLost.
 // false: there was nothing to hold against it.
 func (c *committer) prove(ctx context.Context, epoch string) (proved bool, err error) {
+	// Looked at under the lock: add empties the oldest in place.
+	var last spool.Taken
 	c.writing.Lock()
-	all := c.recent.batches
+	n := len(c.recent.batches)
+	other := slices.ContainsFunc(c.recent.batches, func(b spool.Taken) bool { return b.Epoch != epoch })
+	if n > 0 {
+		last = c.recent.batches[n-1]
+	}
 	c.writing.Unlock()
 	defer func() {
 		if err == nil {
@@ -97,14 +103,13 @@ func (c *committer) prove(ctx context.Context, epoch string) (proved bool, err e
 			c.writing.Unlock()
 		}
 	}()
-	if c.spool == nil || len(all) == 0 {
+	if c.spool == nil || n == 0 {
 		return false, nil
 	}
-	if slices.ContainsFunc(all, func(b spool.Taken) bool { return b.Epoch != epoch }) {
+	if other {
 		c.lost()
 		return true, nil
 	}
-	last := all[len(all)-1]
 	rs, unreadable := ledgerlog.Parse(last.Payload, 0, strings.Repeat("0", last.Size), func(n uint64) uint64 { return n })
 	if unreadable != nil || time.Since(last.At) > writerIdle {
 		return false, nil // as if nothing had been kept
