@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-//go:embed page
+//go:embed page/*.html page/*.css page/*.js page/icon.svg
 var pageFiles embed.FS
 
 // pageAsset is a file of the pages. Its name holds a hash of its content, so it may
