@@ -42,7 +42,7 @@ func (r *visit) reports(v *bureauView, region canyu.Region) {
 	for _, d := range list { // each visitor has a language of his own
 		d.Day, d.Revision, d.AsOf = r.s.date(d.frozen.Day), d.frozen.Revision, r.s.moment(d.frozen.AsOf.In(a.Zone))
 		for _, form := range reportForms {
-			d.Forms = append(d.Forms, pageLink{Text: form, URL: r.link("/bureau/"+region.String()+"/report."+form,
+			d.Forms = append(d.Forms, pageLink{Text: r.Say("form." + form), URL: r.link("/bureau/"+region.String()+"/report."+form,
 				"activity", a.ID, "day", d.frozen.Day.String(), "revision", strconv.Itoa(d.frozen.Revision))})
 		}
 		for _, s := range d.sent {
@@ -114,7 +114,7 @@ func (r *visit) alarmTexts(region canyu.Region) []string {
 		if err := r.p.Calendar.Refresh(); err != nil {
 			r.p.log().Warn("the pages keep the calendar that they have", "error", err)
 		}
-		if year := r.p.Calendar.Missing(r.now.In(r.activity.Zone)); year != 0 {
+		if year := blindYear(r.activity, r.p.Calendar, r.activity.DayOf(r.now)); year != 0 {
 			texts = append(texts, r.Say("alarm.calendar", year))
 		}
 	}
