@@ -162,7 +162,7 @@ func classTable(s speaker, a *canyu.Activity, classes []Class) table {
 	t := table{Head: []string{s.say("class"), s.say("class.enrolled"), s.say("class.count"), s.say("rate")}}
 	for _, c := range classes {
 		q := rate(c.Student, c.Enrolled)
-		w := row{Name: s.say("class.name", c.Grade, c.Class), Cells: []string{number(c.Enrolled), number(c.Student)}, Rate: percent(q), Done: q != nil && *q >= 1}
+		w := row{Name: s.class(c.Grade, c.Class), Cells: []string{number(c.Enrolled), number(c.Student)}, Rate: percent(q), Done: q != nil && *q >= 1}
 		switch {
 		case !a.Required(c.Grade) && len(a.RequiredGrades) > 0:
 			w.details = []string{s.say("class.free")}

@@ -220,7 +220,7 @@ test('a bureau: sorted, filtered, searched, and down to the school', async ({ co
   await page.goto(`/bureau/${county}?activity=${site.activities.open}`);
   await live(page);
   await page.getByRole('searchbox').fill(school.code);
-  await page.getByRole('button', { name: '查找' }).click();
+  await page.getByRole('button', { name: '搜索' }).click();
   await expect(page.locator('tbody tr[data-row]')).toHaveCount(1);
   await expect(page.locator(`[data-row="${school.code}"] .n`)).toHaveText('1');
   await take(3, 1, 2);
