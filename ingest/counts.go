@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -71,21 +72,35 @@ func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), attempt)
 	defer cancel()
-	now := s.now()
-	tallies, err := s.tallies(deadline, a, classesOf(schools))
+	asOf := s.now()
+	var tallies []canyu.Tally
+	if classes := classesOf(schools); len(classes) <= largeRegion {
+		tallies, err = s.tallies(deadline, a, classes)
+	} else {
+		r := s.large.get(deadline, s, a, where, schools)
+		asOf, schools, tallies, err = r.at, r.schools, r.tallies, r.err
+	}
+	if errors.Is(err, errBusy) {
+		p := newProblem(503, "busy", "Too busy", "too many ask for large regions: try again, or watch the live counts")
+		p.retryAfter = "5"
+		p.write(ctx)
+		return
+	}
 	if err != nil {
 		s.Log.Error("cannot count", "activity", a.ID, "error", err)
 		problemOf(errAway).write(ctx)
 		return
 	}
 	v := a.view(where, schools, tallies)
-	if got, err := s.archived.get(deadline, s, a, where, schools, now); err == nil {
+	later, cancel := context.WithTimeout(context.Background(), attempt)
+	defer cancel()
+	if got, err := s.archived.get(later, s, a, where, schools, s.now()); err == nil {
 		v.archived(a, got)
 	} else {
 		s.Log.Error("cannot read the archive", "activity", a.ID, "error", err)
 	}
 	v.Spooled = a.spooled()
-	v.AsOf = now.In(a.Zone).Format(time.RFC3339)
+	v.AsOf = asOf.In(a.Zone).Format(time.RFC3339)
 	writeJSON(ctx, s.public(a, v, where, shown))
 	ctx.Response.Header.Set("Vary", "Cookie")
 }

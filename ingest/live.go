@@ -52,6 +52,7 @@ func (s *Server) live(ctx *fasthttp.RequestCtx, a *activity) {
 		return
 	}
 	if ctx.IsHead() {
+		ctx.Response.Header.Set("Cache-Control", "no-store, no-transform")
 		ctx.SetContentType("text/event-stream")
 		return
 	}

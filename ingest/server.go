@@ -53,6 +53,7 @@ type Server struct {
 	searched   atomic.Pointer[schoolIndex]
 	walls      wallCache
 	reports    *wallReports
+	large      *largeCounts
 }
 
 // activity is an activity being served.
@@ -79,7 +80,7 @@ func NewServer(c Config) *Server {
 	if c.Links == nil {
 		c.Links = canyu.NewKeyring(c.Secret)
 	}
-	s := &Server{Config: c, gate: Gate{c.Links, c.Activities, c.Now}, activities: make(map[string]*activity), metrics: newMetrics(), reports: newWallReports()}
+	s := &Server{Config: c, gate: Gate{c.Links, c.Activities, c.Now}, activities: make(map[string]*activity), metrics: newMetrics(), reports: newWallReports(), large: newLargeCounts()}
 	for _, ca := range c.Activities {
 		a := &activity{Activity: ca, identity: newIdentity(c.Secret, ca), outcomes: s.metrics.outcomesOf(ca.ID), refusals: newRefusals()}
 		a.state.Store(&attachment{err: errors.New("not attached yet")})

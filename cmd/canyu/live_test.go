@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest"
 )
 
@@ -197,5 +200,57 @@ func TestLiveBeats(t *testing.T) {
 	late := h.watch("school=3418020001")
 	if late.settled(0); (<-late.events).Name != "beat" {
 		t.Error("who comes late is not told how old the counts are")
+	}
+}
+
+// slowLedger takes its time for large regions.
+type slowLedger struct {
+	canyu.Ledger
+	large chan struct{} // closed when it may answer
+	reads atomic.Int64
+}
+
+func (l *slowLedger) Counts(ctx context.Context, activity string, classes []canyu.Class) ([]canyu.Tally, error) {
+	if len(classes) > 1000 {
+		l.reads.Add(1)
+		<-l.large
+	}
+	return l.Ledger.Counts(ctx, activity, classes)
+}
+
+// However many ask for a large region at once, it is read once, and those who ask for
+// another one wait their turn, or are told to come again.
+func TestCountsOfLargeRegions(t *testing.T) {
+	t.Parallel()
+	slow := &slowLedger{large: make(chan struct{})}
+	h := newHall(t, func(c *ingest.Config) {
+		slow.Ledger, c.Ledger = c.Ledger, slow
+		var entries []canyu.RosterEntry
+		for i := range 1001 {
+			entries = append(entries, canyu.RosterEntry{Region: 110101, School: canyu.SchoolCode(1101010001 + i/500), Name: fmt.Sprint("第", i/500), Grade: 3, Class: uint16(i%500 + 1), Enrolled: 30})
+		}
+		roster, err := canyu.NewRoster(entries)
+		check(t, err)
+		check(t, c.Archive.ImportRoster(t.Context(), roster))
+	})
+	const path = "/v1/activities/hall/counts?region="
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if status, body := h.get(path + "110101"); status != 200 || !strings.Contains(body, `"enrolled":30030`) {
+				t.Errorf("%d %.200s", status, body)
+			}
+		})
+	}
+	began := time.Now()
+	until(t, "it takes long", func() bool { return slow.reads.Load() == 1 && time.Since(began) > 800*time.Millisecond })
+	close(slow.large)
+	wg.Wait()
+	// For nine times as long there is no turn.
+	if status, body := h.get(path + "110000"); status != 503 || !strings.Contains(body, "problem:busy") {
+		t.Errorf("another one: %d %.200s", status, body)
+	}
+	if n := slow.reads.Load(); n != 1 {
+		t.Errorf("%d readings", n)
 	}
 }
