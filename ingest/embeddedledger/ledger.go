@@ -13,6 +13,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -80,6 +81,9 @@ func Open(ctx context.Context, dir string) (_ *Ledger, err error) {
 	if l.lock, err = hold(filepath.Join(dir, "ledger.lock")); err != nil {
 		return nil, err
 	}
+	if err := own(filepath.Join(dir, "ledger.db")); err != nil {
+		return nil, fmt.Errorf("cannot make the ledger: %w", err)
+	}
 	// FULL: a commit returns when it is on the disk (promise 1).
 	dsn := "file:" + filepath.Join(dir, "ledger.db") +
 		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate"
@@ -116,6 +120,19 @@ func hold(path string) (*os.File, error) {
 		return nil, fmt.Errorf("cannot lock the ledger: %w", err)
 	}
 	return f, nil
+}
+
+// own makes the file, where there is none yet, readable by its owner alone: it is
+// about children. SQLite gives the files it puts beside it the same rights.
+func own(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // nor is it opened: closing it would end SQLite's locks
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // migrate brings the file to the newest schema, one process at a time.

@@ -105,3 +105,19 @@ func TestBesideAnother(t *testing.T) {
 		t.Fatal("the lock outlived its process")
 	}
 }
+
+// What is kept is about children: nobody but its owner reads it.
+func TestFilesAreTheOwners(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	defer open(t, dir).Close()
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,6 +84,9 @@ func Open(ctx context.Context, dir string, limit int64) (_ *Spool, err error) {
 	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, fmt.Errorf("another process has the spool in %s: give each server its own data folder: %w", dir, err)
 	}
+	if err := own(filepath.Join(dir, "spool.db")); err != nil {
+		return nil, fmt.Errorf("cannot make the spool: %w", err)
+	}
 	dsn := "file:" + filepath.Join(dir, "spool.db") + "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)"
 	if s.db, err = sql.Open("sqlite", dsn); err != nil {
 		return nil, fmt.Errorf("cannot open the spool: %w", err)
@@ -107,6 +111,19 @@ func Open(ctx context.Context, dir string, limit int64) (_ *Spool, err error) {
 		s.bytes += bytes
 	}
 	return s, rows.Err()
+}
+
+// own makes the file, where there is none yet, readable by its owner alone: it is
+// about children. SQLite gives the files it puts beside it the same rights.
+func own(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // nor is it opened: closing it would end SQLite's locks
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // Append keeps a batch. It is durable when Append returns nil, and not there when it

@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -154,5 +155,21 @@ func TestMemory(t *testing.T) {
 	}
 	if v, err := open(t, dir, 1<<20).Recall(t.Context(), "roster"); string(v) != "two" || err != nil {
 		t.Fatalf("recalls %q, %v", v, err)
+	}
+}
+
+// What is kept is about children: nobody but its owner reads it.
+func TestFilesAreTheOwners(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	open(t, dir, 1<<20)
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
 	}
 }
