@@ -21,12 +21,13 @@ run: ## everything on this machine with a sample activity; prints its address
 build: ## bin/canyu, one static file
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/canyu ./cmd/canyu
 
+# Six tests of a package at once: they wait for disks and servers more than they compute.
 .PHONY: test
 test: deps ## format, vet, lint, then every test, against servers of its own
 	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	go vet ./...
 	@$(MAKE) --no-print-directory lint
-	deploy/testservers.sh go test -race -shuffle=on -timeout 14m ./...
+	deploy/testservers.sh go test -race -shuffle=on -parallel 6 -timeout 14m ./...
 
 .PHONY: lint
 lint: $(linter) ## the pinned linter, import rules among others

@@ -76,15 +76,20 @@ func (r *benchRow) spread(of func(measure) float64) spread {
 	return spreadOf(v)
 }
 
-// ratio is nil where the row that is divided by was not measured.
+// ratio is nil where there is nothing to divide by.
 func (b *bench) ratio(row *benchRow, by string, of func(measure) float64) *spread {
 	i := slices.IndexFunc(b.rows, func(r *benchRow) bool { return r.name == by })
 	if i < 0 {
 		return nil
 	}
-	v := make([]float64, len(row.rounds))
+	var v []float64
 	for k, m := range row.rounds {
-		v[k] = of(m) / of(b.rows[i].rounds[k])
+		if by := of(b.rows[i].rounds[k]); by > 0 { // a very short round has no tick of CPU time
+			v = append(v, of(m)/by)
+		}
+	}
+	if len(v) == 0 {
+		return nil
 	}
 	s := spreadOf(v)
 	return &s

@@ -32,9 +32,10 @@ var browserActivities = []struct {
 const browserSchools = 120
 
 // TestBrowser runs browser/*.spec.js by Playwright, in the system's Chromium, against
-// a running canyu. CANYU_BROWSER_ARGS are arguments for playwright test, such as
-// "-g outbox". Not parallel: some of the specs measure.
+// a running canyu. CANYU_BROWSER_ARGS are arguments for playwright test instead of
+// "--project=pages": "-g outbox", or "--project=measure --no-deps" on a quiet machine.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	for _, need := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(need); err != nil {
 			t.Fatalf("needs %s: run make deps", need)
@@ -94,8 +95,11 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "node", append([]string{"node_modules/@playwright/test/cli.js", "test"},
-		strings.Fields(os.Getenv("CANYU_BROWSER_ARGS"))...)...)
+	args := strings.Fields(os.Getenv("CANYU_BROWSER_ARGS"))
+	if len(args) == 0 {
+		args = []string{"--project=pages"}
+	}
+	cmd := exec.CommandContext(t.Context(), "node", append([]string{"node_modules/@playwright/test/cli.js", "test"}, args...)...)
 	cmd.Dir = "browser"
 	cmd.Env = append(os.Environ(), "CANYU_BROWSER_SITE="+string(about), "CANYU_CHROMIUM="+chromium,
 		"CANYU_BROWSER_OUT="+filepath.Join(s.dir, "results"), "FORCE_COLOR=0", "CI=1")
