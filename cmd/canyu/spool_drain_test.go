@@ -16,7 +16,7 @@ import (
 // the ledger had already, because its reply was lost.
 func TestSpoolDrainsManyAtOnce(t *testing.T) {
 	t.Parallel()
-	const batches, each = 2000, 10
+	const batches, each = 600, 10
 	r := newRedis(t)
 	s := newSite(t, r.distributed(), "")
 	s.must("roster", "import", "testdata/roster-gb18030.csv")
