@@ -70,14 +70,14 @@ func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
 		Deny(ctx, err)
 		return
 	}
-	deadline, cancel := context.WithTimeout(context.Background(), attempt)
-	defer cancel()
 	asOf := s.now()
 	var tallies []canyu.Tally
 	if classes := classesOf(schools); len(classes) <= largeRegion {
+		deadline, cancel := context.WithTimeout(context.Background(), attempt)
+		defer cancel()
 		tallies, err = s.tallies(deadline, a, classes)
 	} else {
-		r := s.large.get(deadline, s, a, where, schools)
+		r := s.large.get(s, a, where, schools)
 		asOf, schools, tallies, err = r.at, r.schools, r.tallies, r.err
 	}
 	if errors.Is(err, errBusy) {

@@ -9,21 +9,24 @@ import (
 )
 
 // largeCounts bounds what counts of large regions cost a ledger, whoever asks and
-// however often: one is read at a time, for a tenth of the time at most; those who ask
-// for the same region meanwhile are told the same, and soon after it too (see
-// watch.run, which does so for those who watch).
+// however often: one is read at a time, for a third of the time at most, and all who
+// ask for a region before its reading has begun are told by that one. So nobody is told
+// less than what was acknowledged before he asked.
 type largeCounts struct {
 	turn chan struct{} // who holds it reads
 
 	mu   sync.Mutex
-	kept map[watchKey]*largeReading
+	next map[watchKey]*largeReading // not begun
 }
+
+const (
+	largePatience = 10 * time.Second // of those who wait
+	largeAttempt  = 10 * time.Second // bounds one reading
+)
 
 type largeReading struct {
 	done chan struct{} // closed when the rest is there
 
-	began   time.Time
-	took    time.Duration
 	at      time.Time // by the server's clock
 	schools []*canyu.School
 	tallies []canyu.Tally
@@ -31,55 +34,40 @@ type largeReading struct {
 }
 
 func newLargeCounts() *largeCounts {
-	return &largeCounts{turn: make(chan struct{}, 1), kept: make(map[watchKey]*largeReading)}
+	return &largeCounts{turn: make(chan struct{}, 1), next: make(map[watchKey]*largeReading)}
 }
 
-// over reports whether it is to be read again.
-func (r *largeReading) over() bool {
-	select {
-	case <-r.done:
-		return r.err != nil || time.Since(r.began) >= 20*r.took
-	default:
-		return false
-	}
-}
-
-// get waits for the one that reads the same region, or reads it; errBusy where the
-// turn does not come before ctx ends.
-func (c *largeCounts) get(ctx context.Context, s *Server, a *activity, where scope, schools []*canyu.School) *largeReading {
+// get waits for the region's next reading; errBusy where that takes too long.
+func (c *largeCounts) get(s *Server, a *activity, where scope, schools []*canyu.School) *largeReading {
 	key := watchKey{a.ID, where}
 	c.mu.Lock()
-	r := c.kept[key]
-	mine := r == nil || r.over()
-	if mine {
+	r := c.next[key]
+	if r == nil {
 		r = &largeReading{done: make(chan struct{}), schools: schools}
-		c.kept[key] = r
+		c.next[key] = r
+		go c.read(s, a, key, r)
 	}
 	c.mu.Unlock()
-	if mine {
-		c.read(ctx, s, a, r)
-		close(r.done)
-		return r
-	}
+	patience := time.NewTimer(largePatience)
+	defer patience.Stop()
 	select {
 	case <-r.done:
 		return r
-	case <-ctx.Done():
+	case <-patience.C:
 		return &largeReading{err: errBusy}
 	}
 }
 
-func (c *largeCounts) read(ctx context.Context, s *Server, a *activity, r *largeReading) {
-	select {
-	case c.turn <- struct{}{}:
-	case <-ctx.Done():
-		r.err = errBusy
-		return
-	}
-	r.began, r.at = time.Now(), s.now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attempt)
+func (c *largeCounts) read(s *Server, a *activity, key watchKey, r *largeReading) {
+	c.turn <- struct{}{}
+	c.mu.Lock()
+	delete(c.next, key)
+	c.mu.Unlock()
+	began := time.Now()
+	r.at = s.now()
+	ctx, cancel := context.WithTimeout(context.Background(), largeAttempt)
 	defer cancel()
 	r.tallies, r.err = s.tallies(ctx, a, classesOf(r.schools))
-	r.took = time.Since(r.began)
-	time.AfterFunc(9*r.took, func() { <-c.turn })
+	close(r.done)
+	time.AfterFunc(2*time.Since(began), func() { <-c.turn })
 }
