@@ -70,6 +70,7 @@ type committer struct {
 	spooling   bool      // batches go to the spool
 	recovering bool      // what was recorded last is among them
 	doubtful   bool      // the ledger was away, and has not taken a batch since
+	inherited  bool      // an earlier process left batches in the spool, perhaps given back ones
 	owing      bool      // what was recorded last is to go into the spool, and did not yet
 	blunt      bool      // it was said that the tail cannot be written
 	returning  string    // writer of what is given back and waits in the spool, "" for none

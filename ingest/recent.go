@@ -65,7 +65,8 @@ func (c *committer) reopen() error {
 		return err
 	}
 	c.recent.tail = tail
-	c.spooling = c.spool.Waiting(c.activity) > 0 // what waits goes first
+	c.inherited = c.spool.Waiting(c.activity) > 0
+	c.spooling = c.inherited // what waits goes first
 	for _, b := range taken {
 		c.recent.add(b)
 	}

@@ -128,17 +128,18 @@ func (c *committer) stopSpooling() {
 	}
 	if c.spooling && c.epoch() != "" {
 		c.log.Info("the spool is empty: batches go to the ledger again", "activity", c.activity)
-		c.spooling, c.recovering, c.doubtful = false, false, false
+		c.spooling, c.recovering, c.doubtful, c.inherited = false, false, false, false
 		c.writer, c.sequence, c.recorded = newWriter(), 0, 0
 	}
 }
 
 // isRecovering reports whether the ledger may lack what it had acknowledged to this
-// process: it lost its data, or has been away and has not proved yet that it did not.
+// process, or to an earlier one of this node: it lost its data, or has been away and has
+// not proved yet that it did not.
 func (c *committer) isRecovering() bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	return c.recovering || c.doubtful
+	return c.recovering || c.doubtful || c.inherited
 }
 
 // spooled is how many participations wait in the spool.
