@@ -72,7 +72,7 @@ func TestMailerMisbehavingServer(t *testing.T) {
 				}
 				return mailtest.Fine
 			})
-			m := mailer(t, reports.MailConfig{URL: "smtp+plain://" + server.Address, Timeout: 500 * time.Millisecond})
+			m := mailer(t, reports.MailConfig{URL: "smtp+plain://" + server.Address, Timeout: 5 * time.Second})
 			_, err := m.Mail(t.Context(), letter("a@school.test"))
 			var got *reports.MailError
 			if !errors.As(err, &got) {
