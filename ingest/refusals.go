@@ -50,11 +50,14 @@ func (r *refusals) add(a *canyu.Activity, roster *canyu.Roster, school string, a
 // stranger has made up, is just invalid.
 var fields = []string{"school", "grade", "class", "role", "seat", "name", "steps", "message", "id"}
 
-// reasonOf is a refusal in one word: the first bad field, else the outcome.
+// reasonOf is a refusal in one word: the first bad field, else the outcome. Never the
+// error's own string, which may borrow from the request.
 func reasonOf(why error) string {
 	var invalid canyu.InvalidError
-	if errors.As(why, &invalid) && len(invalid) > 0 && slices.Contains(fields, invalid[0].Field) {
-		return invalid[0].Field
+	if errors.As(why, &invalid) && len(invalid) > 0 {
+		if i := slices.Index(fields, invalid[0].Field); i >= 0 {
+			return fields[i]
+		}
 	}
 	return problemOf(why).outcome
 }
