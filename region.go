@@ -45,6 +45,20 @@ func (r Region) Contains(o Region) bool {
 	return o == r
 }
 
+// Part is the part of r, one level below it, that o lies in: of the nation a province,
+// of a province a city, of a city a county. It is r where o lies in no part of it.
+func (r Region) Part(o Region) Region {
+	switch {
+	case r == Nation:
+		return o - o%10000
+	case r%10000 == 0 && o%10000 != 0:
+		return o - o%100
+	case r%100 == 0 && o%100 != 0:
+		return o
+	}
+	return r
+}
+
 // MarshalText and UnmarshalText use the six digits.
 func (r Region) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 

@@ -50,6 +50,25 @@ func TestRegionParent(t *testing.T) {
 	}
 }
 
+func TestRegionPart(t *testing.T) {
+	t.Parallel()
+	const anhui, xuancheng, xuanzhou = 340000, 341800, 341802
+	for _, c := range []struct{ region, other, want canyu.Region }{
+		{canyu.Nation, xuanzhou, anhui},
+		{canyu.Nation, anhui, anhui},
+		{anhui, xuanzhou, xuancheng},
+		{anhui, xuancheng, xuancheng},
+		{anhui, anhui, anhui},
+		{xuancheng, xuanzhou, xuanzhou},
+		{xuancheng, xuancheng, xuancheng},
+		{xuanzhou, xuanzhou, xuanzhou},
+	} {
+		if got := c.region.Part(c.other); got != c.want {
+			t.Errorf("part of %s with %s: got %s, want %s", c.region, c.other, got, c.want)
+		}
+	}
+}
+
 func TestParseRegionRefuses(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"", "34180", "3418021", "34180a", "+41802", "-41802", " 41802", "34 802", "034180", "109999", "000000", "０４１８０２", "341802\n"} {

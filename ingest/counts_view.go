@@ -127,7 +127,7 @@ func (a *activity) view(where scope, schools []*canyu.School, tallies []canyu.Ta
 		}
 		if where.school == 0 {
 			v.Schools = append(v.Schools, schoolView{sc.Code, sc.Name, school.enrolled, school.requiredView(), a.people(school.tally), school.rate()})
-			if r := childOf(where.region, sc.Region); r != where.region {
+			if r := where.region.Part(sc.Region); r != where.region {
 				if below[r] == nil {
 					below[r] = new(regionSums)
 				}
@@ -160,18 +160,4 @@ func (a *activity) view(where scope, schools []*canyu.School, tallies []canyu.Ta
 type regionSums struct {
 	sums
 	schools int
-}
-
-// childOf is the region one level below at that holds o; at itself where o lies in it
-// directly.
-func childOf(at, o canyu.Region) canyu.Region {
-	switch {
-	case at == canyu.Nation:
-		return o - o%10000
-	case at%10000 == 0 && o%10000 != 0:
-		return o - o%100
-	case at%100 == 0 && o%100 != 0:
-		return o
-	}
-	return at
 }

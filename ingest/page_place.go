@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
@@ -176,7 +177,7 @@ func within(r *canyu.Roster, at canyu.Region) (canyu.Region, []canyu.Region, []*
 		var schools []*canyu.School
 		seen := make(map[canyu.Region]bool)
 		for _, s := range r.Schools(at) {
-			c := below(at, s.Region)
+			c := cmp.Or(at, canyu.Nation).Part(s.Region)
 			switch {
 			case c == at:
 				schools = append(schools, s)
@@ -191,17 +192,6 @@ func within(r *canyu.Roster, at canyu.Region) (canyu.Region, []canyu.Region, []*
 		}
 		at = regions[0]
 	}
-}
-
-// below is the region that holds o, one level below at; at itself where o is at.
-func below(at, o canyu.Region) canyu.Region {
-	switch {
-	case at == 0:
-		return o - o%10000
-	case at%10000 == 0 && o%10000 != 0:
-		return o - o%100
-	}
-	return o
 }
 
 // fullName is a region with what it lies in: 安徽省宣城市宣州区.

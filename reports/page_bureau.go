@@ -142,17 +142,6 @@ func (r *visit) bySchool(region canyu.Region) bool {
 	return region%100 != 0 || r.arg("by") == "school"
 }
 
-// partOf is which part of a region another one lies in.
-func partOf(region, of canyu.Region) canyu.Region {
-	switch {
-	case region == canyu.Nation:
-		return of - of%10000
-	case region%10000 == 0 && of%10000 != 0:
-		return of - of%100
-	}
-	return of
-}
-
 // items are the rows, and the sums over all of them.
 func (r *visit) items(region canyu.Region, c *census) (*sums, []*item) {
 	var all sums
@@ -170,7 +159,7 @@ func (r *visit) items(region canyu.Region, c *census) (*sums, []*item) {
 			items = append(items, i)
 			return
 		}
-		part := partOf(region, school.Region)
+		part := region.Part(school.Region)
 		i := parts[part]
 		if i == nil {
 			i = &item{Code: part.String(), sums: &sums{}, tile: tile{Name: r.s.region(part)}}
