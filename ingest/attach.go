@@ -76,10 +76,11 @@ func (s *Server) attach(ctx context.Context, a *activity, was *attachment, withi
 	}
 	switch {
 	case err == nil:
-		if m, _ := s.recall(ctx, a); was.epoch == "" { // unknown is as good as new
+		m, _ := s.recall(ctx, a) // unknown is as good as new
+		if was.epoch == "" {
 			a.committer.settle(m.Epoch != "" && m.Epoch != epoch)
 		}
-		s.remember(ctx, a, epoch)
+		s.remember(ctx, a, m, epoch)
 		return &attachment{epoch: epoch, attached: true}
 	case errors.Is(err, canyu.ErrLost):
 		if !errors.Is(was.err, canyu.ErrLost) {
@@ -146,9 +147,9 @@ func (s *Server) recall(ctx context.Context, a *activity) (m attachedBefore, err
 	return m, err
 }
 
-func (s *Server) remember(ctx context.Context, a *activity, epoch string) {
+func (s *Server) remember(ctx context.Context, a *activity, was attachedBefore, epoch string) {
 	m := attachedBefore{epoch, a.fingerprint()}
-	if was, err := s.recall(ctx, a); s.Spool == nil || err == nil && was == m {
+	if s.Spool == nil || was == m {
 		return
 	}
 	text, err := json.Marshal(m)

@@ -60,18 +60,13 @@ func (s *Server) scopeOf(ctx *fasthttp.RequestCtx) (scope, []*canyu.School, erro
 // counts is GET /v1/activities/{activity}/counts?school=…|region=…: participants as
 // the ledger has them now; submissions, and today, as the archive has them.
 func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
-	where, schools, err := s.scopeOf(ctx)
-	if err != nil {
-		problemOf(err).write(ctx)
-		return
-	}
-	shown, err := s.shownTo(ctx, a, where, schools)
-	if err != nil {
-		Deny(ctx, err)
+	where, schools, how, ok := s.asked(ctx, a)
+	if !ok {
 		return
 	}
 	asOf := s.now()
 	var tallies []canyu.Tally
+	var err error
 	if classes := classesOf(schools); len(classes) <= largeRegion {
 		deadline, cancel := context.WithTimeout(context.Background(), attempt)
 		defer cancel()
@@ -101,7 +96,7 @@ func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
 	}
 	v.Spooled = a.spooled()
 	v.AsOf = asOf.In(a.Zone).Format(time.RFC3339)
-	writeJSON(ctx, s.public(a, v, where, shown))
+	writeJSON(ctx, s.public(a, v, where, how))
 	ctx.Response.Header.Set("Vary", "Cookie")
 }
 

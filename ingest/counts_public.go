@@ -38,6 +38,21 @@ func (s *Server) shownTo(ctx *fasthttp.RequestCtx, a *activity, where scope, sch
 	return shownLarge, nil
 }
 
+// asked is what a request for counts is about, and how much of it the visitor gets to
+// see; if nothing, it has answered why.
+func (s *Server) asked(ctx *fasthttp.RequestCtx, a *activity) (where scope, schools []*canyu.School, how shown, ok bool) {
+	where, schools, err := s.scopeOf(ctx)
+	if err != nil {
+		problemOf(err).write(ctx)
+		return where, nil, 0, false
+	}
+	if how, err = s.shownTo(ctx, a, where, schools); err != nil {
+		Deny(ctx, err)
+		return where, nil, 0, false
+	}
+	return where, schools, how, true
+}
+
 func enrolled(schools []*canyu.School) (n int) {
 	for _, sc := range schools {
 		for _, c := range sc.Classes {
@@ -103,7 +118,7 @@ func (d *discretion) within(at canyu.Region, schools []*canyu.School, atLeast in
 	var parts []part
 	index := make(map[canyu.Region]int)
 	for _, sc := range schools {
-		r := childOf(at, sc.Region)
+		r := at.Part(sc.Region)
 		if r == at {
 			parts = append(parts, part{scope{sc.Code, sc.Region}, []*canyu.School{sc}})
 			continue

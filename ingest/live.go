@@ -35,14 +35,8 @@ const (
 
 // live is GET /v1/activities/{activity}/live?school=…|region=….
 func (s *Server) live(ctx *fasthttp.RequestCtx, a *activity) {
-	where, schools, err := s.scopeOf(ctx)
-	if err != nil {
-		problemOf(err).write(ctx)
-		return
-	}
-	how, err := s.shownTo(ctx, a, where, schools)
-	if err != nil {
-		Deny(ctx, err)
+	where, _, how, ok := s.asked(ctx, a)
+	if !ok {
 		return
 	}
 	if s.hub.full() {

@@ -213,15 +213,8 @@ func (p *pageRequest) write(status int, screen string) {
 		panic("BUG: " + err.Error()) // the tests draw every screen
 	}
 	h := &p.ctx.Response.Header
-	h.Set("Content-Security-Policy", pagePolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-	h.Set("Content-Language", p.Lang)
-	h.Set("Vary", "Accept-Language, Accept-Encoding")
+	p.headers(pagePolicy)
 	h.Set("Cache-Control", "no-store")
-	p.ctx.SetContentType("text/html; charset=utf-8")
 	p.ctx.SetStatusCode(status)
 	zip := p.ctx.Request.Header.HasAcceptEncoding("gzip")
 	if status == fasthttp.StatusOK && !p.ctx.IsPost() && (screen == "choose" || screen == "class" || screen == "notice") {
@@ -236,12 +229,29 @@ func (p *pageRequest) write(status int, screen string) {
 			return
 		}
 	}
-	if zip {
-		h.Set("Content-Encoding", "gzip")
-		p.ctx.SetBody(fasthttp.AppendGzipBytesLevel(nil, b.Bytes(), fasthttp.CompressBestSpeed))
-		return
+	setPage(p.ctx, b.Bytes())
+}
+
+// headers are those of every page that pupils see, under its content security policy.
+func (p *pageRequest) headers(policy string) {
+	h := &p.ctx.Response.Header
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+	h.Set("Content-Language", p.Lang)
+	h.Set("Vary", "Accept-Language, Accept-Encoding")
+	p.ctx.SetContentType("text/html; charset=utf-8")
+}
+
+// setPage is the body, compressed for who takes it.
+func setPage(ctx *fasthttp.RequestCtx, body []byte) {
+	if ctx.Request.Header.HasAcceptEncoding("gzip") {
+		ctx.Response.Header.Set("Content-Encoding", "gzip")
+		body = fasthttp.AppendGzipBytesLevel(nil, body, fasthttp.CompressBestSpeed)
 	}
-	p.ctx.SetBody(b.Bytes())
+	ctx.SetBody(body)
 }
 
 // entityTag names a body in one encoding.

@@ -315,13 +315,7 @@ func writeWall(ctx *fasthttp.RequestCtx, p *pageRequest, v *wallView, status int
 		panic("BUG: " + err.Error()) // the tests draw it
 	}
 	h := &ctx.Response.Header
-	h.Set("Content-Security-Policy", wallPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-	h.Set("Content-Language", p.Lang)
-	h.Set("Vary", "Accept-Language, Accept-Encoding")
+	p.headers(wallPolicy)
 	h.Set("Cache-Control", "public, max-age=2")
 	if status != fasthttp.StatusOK || v.Reported {
 		h.Set("Cache-Control", "no-store")
@@ -329,12 +323,6 @@ func writeWall(ctx *fasthttp.RequestCtx, p *pageRequest, v *wallView, status int
 	if v.Away {
 		h.Set("Retry-After", "5")
 	}
-	ctx.SetContentType("text/html; charset=utf-8")
 	ctx.SetStatusCode(status)
-	if ctx.Request.Header.HasAcceptEncoding("gzip") {
-		h.Set("Content-Encoding", "gzip")
-		ctx.SetBody(fasthttp.AppendGzipBytesLevel(nil, b.Bytes(), fasthttp.CompressBestSpeed))
-		return
-	}
-	ctx.SetBody(b.Bytes())
+	setPage(ctx, b.Bytes())
 }

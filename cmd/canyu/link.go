@@ -139,16 +139,21 @@ func (c *linkFlags) until(s *settings, now time.Time) time.Time {
 	return (a.DayOf(now) + canyu.Day(c.Days)).End(a.Zone)
 }
 
-func (l *linker) school(text string) (*canyu.School, error) {
-	code, err := canyu.ParseSchoolCode(text)
+// linkerOf is linker for links of a school and its classes.
+func (c *linkFlags) linkerOf(ctx context.Context, school string) (*linker, *canyu.School, error) {
+	l, err := c.linker(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	code, err := canyu.ParseSchoolCode(school)
+	if err != nil {
+		return nil, nil, err
 	}
 	sc := l.roster.School(code)
 	if sc == nil {
-		return nil, fmt.Errorf("school %s is not in the roster", code)
+		return nil, nil, fmt.Errorf("school %s is not in the roster", code)
 	}
-	return sc, nil
+	return l, sc, nil
 }
 
 func (l *linker) link(scope canyu.Scope) (string, error) {
@@ -181,11 +186,7 @@ func (c *linkOne) print(out io.Writer, l *linker, scope canyu.Scope, who string)
 }
 
 func (c *linkClassCommand) Run(ctx context.Context, out stdout) error {
-	l, err := c.linker(ctx)
-	if err != nil {
-		return err
-	}
-	sc, err := l.school(c.School)
+	l, sc, err := c.linkerOf(ctx, c.School)
 	if err != nil {
 		return err
 	}
@@ -197,11 +198,7 @@ func (c *linkClassCommand) Run(ctx context.Context, out stdout) error {
 }
 
 func (c *linkSchoolCommand) Run(ctx context.Context, out stdout) error {
-	l, err := c.linker(ctx)
-	if err != nil {
-		return err
-	}
-	sc, err := l.school(c.School)
+	l, sc, err := c.linkerOf(ctx, c.School)
 	if err != nil {
 		return err
 	}
@@ -233,11 +230,7 @@ func (c *linkAdminCommand) Run(ctx context.Context, out stdout) error {
 }
 
 func (c *linkSheetCommand) Run(ctx context.Context, out stdout) error {
-	l, err := c.linker(ctx)
-	if err != nil {
-		return err
-	}
-	sc, err := l.school(c.School)
+	l, sc, err := c.linkerOf(ctx, c.School)
 	if err != nil {
 		return err
 	}
