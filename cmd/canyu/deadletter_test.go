@@ -158,12 +158,12 @@ func TestDeadLetterRefused(t *testing.T) {
 		w.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 		stop := startWorker(t, w)
 		last := 200
-		eventually(t, "the others are in the rollups", 30*time.Second, func() bool {
+		eventually(t, "the others are in the rollups", func() bool {
 			rollups, err := s.archive.Rollups(t.Context(), s.activity.ID, nil, shelfDay, shelfDay+6)
 			check(t, err)
 			return sumOf(rollups)[0] == last-10
 		})
-		eventually(t, "the refused entry is at the front of the log", 10*time.Second, func() bool {
+		eventually(t, "the refused entry is at the front of the log", func() bool {
 			return s.log()[0].Position == poisoned.Position
 		})
 		if len(s.letters(w)) != 0 {
@@ -173,7 +173,7 @@ func TestDeadLetterRefused(t *testing.T) {
 			t.Errorf("the status hides it: %+v", st)
 		}
 		later.Store(int64(2 * time.Minute))
-		eventually(t, "a dead letter", 30*time.Second, func() bool {
+		eventually(t, "a dead letter", func() bool {
 			s.record(last, last+10)
 			last += 10
 			return len(s.letters(w)) == 1
@@ -216,7 +216,7 @@ func TestDeadLetterNever(t *testing.T) {
 		s.record(10, 20)
 		for _, tries := range []int64{10, 3} { // of one entry alone, for minutes of the clock; of many
 			before := p.asked.Load()
-			eventually(t, "it is asked in vain", 60*time.Second, func() bool {
+			eventually(t, "it is asked in vain", func() bool {
 				later.Add(int64(10 * time.Second)) // until what was set aside is tried again
 				return p.asked.Load() >= before+tries
 			})
@@ -225,7 +225,7 @@ func TestDeadLetterNever(t *testing.T) {
 			}
 		}
 		p.away.Store(false)
-		eventually(t, "everything", 30*time.Second, func() bool {
+		eventually(t, "everything", func() bool {
 			n, err := s.ledger.Backlog(t.Context(), s.activity.ID)
 			check(t, err)
 			return n == 0

@@ -116,18 +116,8 @@ func newHall(t *testing.T, change func(*ingest.Config)) *hall {
 		}
 		h.ended <- nil
 	})
-	until(t, "the server is ready", func() bool { status, _ := h.get("/readyz"); return status == 200 })
+	eventually(t, "the server is ready", func() bool { status, _ := h.get("/readyz"); return status == 200 })
 	return h
-}
-
-// until waits for what another part of the program does in its own time.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
 }
 
 // get asks with the cookies given as name=value.

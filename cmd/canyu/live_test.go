@@ -55,7 +55,7 @@ func TestLiveTellsChanges(t *testing.T) {
 	h.bow("3418210001", 1, 1)
 	city.settled(2)
 	since := h.ledger.reads.Load()
-	until(t, "it was read again", func() bool { return h.ledger.reads.Load() > since+9 })
+	eventually(t, "it was read again", func() bool { return h.ledger.reads.Load() > since+9 })
 	for _, v := range []*stream{school, county} {
 		select {
 		case e := <-v.events:
@@ -97,7 +97,7 @@ func TestLiveReadsOnceForAll(t *testing.T) {
 	}
 	// Nobody looks any more: nothing is read, once writing has found out who is gone.
 	was, since, seat := int64(0), time.Now(), 0
-	until(t, "it is no longer read", func() bool {
+	eventually(t, "it is no longer read", func() bool {
 		if n := h.ledger.reads.Load(); n != was {
 			was, since = n, time.Now()
 			seat++
@@ -147,7 +147,7 @@ func TestLiveIsBounded(t *testing.T) {
 	}
 	first.close()
 	seat := 0
-	until(t, "there is room again", func() bool {
+	eventually(t, "there is room again", func() bool {
 		seat++
 		h.bow("3418020001", 1, 1+seat%30)
 		resp := h.open(t.Context(), "/v1/activities/hall/live?school=3418020002")
@@ -243,7 +243,7 @@ func TestCountsOfLargeRegions(t *testing.T) {
 			}
 		})
 	}
-	until(t, "one reads", func() bool { return slow.reads.Load() == 1 })
+	eventually(t, "one reads", func() bool { return slow.reads.Load() == 1 })
 	close(slow.large)
 	wg.Wait()
 	if n := slow.reads.Load(); n > askers/2 {

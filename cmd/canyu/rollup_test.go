@@ -37,13 +37,13 @@ func TestRollupRun(t *testing.T) {
 		stop := startWorker(t, w)
 		for i := range 3 {
 			s.record(i*100, i*100+100)
-			eventually(t, "from the click to the rollups", 5*time.Second, func() bool {
+			eventually(t, "from the click to the rollups", func() bool {
 				rollups, err := s.archive.Rollups(t.Context(), s.activity.ID, nil, shelfDay, shelfDay+6)
 				check(t, err)
 				return sumOf(rollups)[0] == i*100+100
 			})
 		}
-		eventually(t, "nothing behind", 5*time.Second, func() bool {
+		eventually(t, "nothing behind", func() bool {
 			st := w.Status()[0]
 			return st.Participations == 300 && st.Lag == 0 && !st.Done.IsZero() && st.Errors == 0 && st.Newest.Equal(shelfStart.AddDate(0, 0, 6).Add(293*time.Millisecond))
 		})
@@ -134,13 +134,13 @@ func TestRollupFaults(t *testing.T) {
 		for i := range 40 {
 			s.record(i*50, i*50+75)
 		}
-		eventually(t, "ten faults", 60*time.Second, func() bool {
+		eventually(t, "ten faults", func() bool {
 			s.record(0, 1)
 			return archive.seen.Load() >= 4 && ledger.seen.Load() >= 6
 		})
 		archive.rate.Store(0)
 		ledger.rate.Store(0)
-		eventually(t, "an empty log", 60*time.Second, func() bool {
+		eventually(t, "an empty log", func() bool {
 			n, err := s.ledger.Backlog(t.Context(), s.activity.ID)
 			check(t, err)
 			return n == 0
@@ -168,7 +168,7 @@ func TestRollupOneActivityAlone(t *testing.T) {
 			{Class: shelfClass(0), Role: canyu.Student, Participant: 1, At: shelfStart, Day: shelfDay}}}))
 		stop := startWorker(t, w)
 		s.record(0, 100)
-		eventually(t, "the other activity", 10*time.Second, func() bool { return w.Status()[1].Participations == 100 && w.Status()[0].Errors > 0 })
+		eventually(t, "the other activity", func() bool { return w.Status()[1].Participations == 100 && w.Status()[0].Errors > 0 })
 		stop()
 		s.expect(100, 100)
 		if n, err := s.ledger.Backlog(t.Context(), bad.ID); err != nil || n != 1 {

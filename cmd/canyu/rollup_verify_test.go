@@ -6,7 +6,6 @@ import (
 	"iter"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/rollup"
@@ -94,7 +93,7 @@ func TestVerifyWhileRunning(t *testing.T) {
 			}
 		})
 		for i := range 3 {
-			eventually(t, "more recorded", 10*time.Second, func() bool {
+			eventually(t, "more recorded", func() bool {
 				n, err := s.ledger.Total(t.Context(), s.activity.ID)
 				check(t, err)
 				return n > 400*(i+1)

@@ -187,15 +187,16 @@ func byGroup(rs []canyu.Rollup) map[canyu.Rollup][2]int {
 	return groups
 }
 
-// eventually asks until the answer is yes.
-func eventually(t *testing.T, what string, within time.Duration, yes func() bool) {
+// eventually asks until the answer is yes. How long that takes on a busy machine says
+// nothing about canyu: what should be fast is measured elsewhere.
+func eventually(t *testing.T, what string, yes func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for timeout := time.After(within); !yes(); {
+	for timeout := time.After(2 * time.Minute); !yes(); {
 		select {
 		case <-timeout:
-			t.Fatalf("not within %v: %s", within, what)
+			t.Fatalf("not within two minutes: %s", what)
 		case <-ticker.C:
 		}
 	}
