@@ -99,7 +99,15 @@ type Archive interface {
 	// the reports of one region, or of all for region 0.
 	Deliveries(ctx context.Context, activity string, region Region) ([]Delivery, error)
 
+	// AddSignature stores a signature of a report; the same one twice is one.
+	AddSignature(ctx context.Context, s Signature) error
+
+	// Signatures of an activity's reports, by day, region, revision and text; of the
+	// reports of one region, or of all for region 0.
+	Signatures(ctx context.Context, activity string, region Region) ([]Signature, error)
+
 	WallArchive
+	AuditArchive
 
 	Close() error
 }
@@ -175,6 +183,17 @@ type Frozen struct {
 	Revision int       // from 1; a later one corrects an earlier one
 	AsOf     time.Time // whole seconds
 	Body     []byte    // report.json
+}
+
+// Signature says that a report's numbers are those of this site. It stands apart from
+// the report because it is stored first: what is frozen is signed, and what was frozen
+// is never signed once more by itself.
+type Signature struct {
+	Activity string
+	Region   Region
+	Day      Day
+	Revision int
+	Text     string // report.json.sig: of which Body it is, its key tells
 }
 
 // Delivery is what became of one report for one recipient.

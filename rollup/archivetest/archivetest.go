@@ -53,6 +53,8 @@ func Test(t *testing.T, place func(t *testing.T) Open) {
 		{"Roster whole or not at all", testRosterWhole},
 		{"Freeze", testFreeze},
 		{"Deliveries", testDeliveries},
+		{"Signatures", testSignatures},
+		{"Audit log", testAudit},
 		{"Nothing there", testNothing},
 		{"Opened again", testReopen},
 		{"Opened by several at once", testOpenAtOnce},

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/canyu/canyu"
+)
+
+// auditLog is the site's, with its head kept in the data folder: whoever can write to
+// a database elsewhere cannot cut the log short unseen.
+func (s *settings) auditLog(e *engines) (*canyu.AuditLog, error) {
+	secret, err := s.secret()
+	if err != nil {
+		return nil, err
+	}
+	l := canyu.NewAuditLog(e.ledger, e.archive, secret)
+	l.Kept = s.keepAuditHead
+	return l, nil
+}
+
+// audit writes a line for a command, before it does what the line says.
+func (s *settings) audit(ctx context.Context, e *engines, line canyu.AuditEntry) error {
+	l, err := s.auditLog(e)
+	if err != nil {
+		return err
+	}
+	line.Who = canyu.ByCommand
+	return l.Add(ctx, line)
+}
+
+func (s *settings) auditHeadFile() string { return filepath.Join(s.Data, "audit.head") }
+
+// keepAuditHead is called under the log's claim, so the newest head stays.
+func (s *settings) keepAuditHead(h canyu.AuditHead) error {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	part := s.auditHeadFile() + ".part"
+	err = os.MkdirAll(s.Data, 0o700)
+	if err == nil {
+		err = os.WriteFile(part, append(text, '\n'), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(part, s.auditHeadFile())
+	}
+	if err != nil {
+		return fmt.Errorf("cannot keep the audit log's head: %w", err)
+	}
+	return nil
+}
+
+// keptAuditHead is the zero AuditHead where this machine has written no line yet.
+func (s *settings) keptAuditHead() (h canyu.AuditHead, err error) {
+	text, err := os.ReadFile(s.auditHeadFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &h)
+	}
+	if err != nil {
+		return h, fmt.Errorf("cannot read the audit log's head: %w", err)
+	}
+	return h, nil
+}
