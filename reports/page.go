@@ -25,6 +25,7 @@ type Pages struct {
 	Archive    canyu.Archive
 	Ledger     canyu.Ledger
 	Links      *canyu.Keyring
+	Audit      *canyu.AuditLog // of what visitors decide; nil: it is not kept
 	Calendar   *Calendar
 	// Alarms are told to bureaus; see Sender.Alarms. nil: none.
 	Alarms func(ctx context.Context, now time.Time) ([]Line, error)

@@ -203,6 +203,13 @@ func (r *visit) reviewed(want canyu.Scope, schools []*canyu.School) error {
 	by := r.signer(want)
 	if to := string(args.Peek("wall")); to != "" && want.Kind != canyu.SchoolScope {
 		s := canyu.WallSwitch{Region: want.Region, Off: to == "off", By: by, At: r.now}
+		what := canyu.AuditWallOn
+		if s.Off {
+			what = canyu.AuditWallOff
+		}
+		if err := r.audit(by, what, s.Region.String(), "", ""); err != nil {
+			return err
+		}
 		if err := r.p.Archive.SetWallSwitch(r, r.activity.ID, s); err != nil {
 			return err
 		}
@@ -243,6 +250,16 @@ func (r *visit) decide(from, to canyu.WallState, texts [][]byte, by string, scho
 	}
 	messages, err := r.p.Archive.Wall(r, r.activity.ID, canyu.WallQuery{State: from, Schools: schools, Keys: keys, Limit: len(keys)})
 	if err != nil {
+		return 0, 0, err
+	}
+	if len(messages) == 0 {
+		return 0, len(keys), nil
+	}
+	what := canyu.AuditShow
+	if to == canyu.Hidden {
+		what = canyu.AuditHide
+	}
+	if err := r.audit(by, what, keysOf(messages), from.String(), to.String()); err != nil {
 		return 0, 0, err
 	}
 	for i := range messages {

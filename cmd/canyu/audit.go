@@ -14,24 +14,20 @@ import (
 
 // auditLog is the site's, with its head kept in the data folder: whoever can write to
 // a database elsewhere cannot cut the log short unseen.
-func (s *settings) auditLog(e *engines) (*canyu.AuditLog, error) {
-	secret, err := s.secret()
-	if err != nil {
-		return nil, err
-	}
+func (s *settings) auditLog(e *engines, secret []byte) *canyu.AuditLog {
 	l := canyu.NewAuditLog(e.ledger, e.archive, secret)
 	l.Kept = s.keepAuditHead
-	return l, nil
+	return l
 }
 
 // audit writes a line for a command, before it does what the line says.
 func (s *settings) audit(ctx context.Context, e *engines, line canyu.AuditEntry) error {
-	l, err := s.auditLog(e)
+	secret, err := s.secret()
 	if err != nil {
 		return err
 	}
 	line.Who = canyu.ByCommand
-	return l.Add(ctx, line)
+	return s.auditLog(e, secret).Add(ctx, line)
 }
 
 func (s *settings) auditHeadFile() string { return filepath.Join(s.Data, "audit.head") }

@@ -24,6 +24,7 @@ func (s *settings) pages(e *engines, secret []byte, log *slog.Logger) fasthttp.R
 	watch := &reports.Sender{Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Activities: s.activities, Log: log}
 	p := &reports.Pages{
 		Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Links: keys, Calendar: calendar, Log: log,
+		Audit:   s.auditLog(e, secret),
 		Seats:   book.Done,
 		Receipt: book.Receipt,
 		ClassLinks: func(_ context.Context, a *canyu.Activity, school *canyu.School, lang string) ([]byte, error) {
