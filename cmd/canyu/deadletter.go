@@ -59,6 +59,13 @@ func (c *deadletterRetryCommand) Run(ctx context.Context, out stdout) error {
 	defer e.close()
 	left := false
 	for _, a := range s.activities {
+		letters, err := rollup.DeadLetters(s.deadLetters(), a.ID)
+		if err == nil && len(letters) > 0 {
+			err = s.audit(ctx, e, canyu.AuditEntry{What: canyu.AuditRetry, Activity: a.ID, Target: fmt.Sprintf("%d dead letters", len(letters))})
+		}
+		if err != nil {
+			return err
+		}
 		r, err := rollup.RetryDeadLetters(ctx, e.ledger, e.archive, s.deadLetters(), a.ID, readRaw)
 		if err != nil {
 			return err

@@ -99,21 +99,27 @@ type linkSheetCommand struct {
 	Out    string `help:"File of HTML." default:"sheet.html" placeholder:"FILE"`
 }
 
-// linker makes links.
+// linker makes links, and writes down which.
 type linker struct {
 	*settings
+	*engines
 	keys    *canyu.Keyring
 	roster  *canyu.Roster
 	expires time.Time
 }
 
 // linker reads the settings and the roster, so that a link for nothing is a mistake.
-func (c *linkFlags) linker(ctx context.Context) (*linker, error) {
+// The linker must be closed.
+func (c *linkFlags) linker(ctx context.Context) (_ *linker, err error) {
 	s, e, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer e.close()
+	defer func() {
+		if err != nil {
+			e.close()
+		}
+	}()
 	if c.Activity != "" {
 		if _, err := s.activity(c.Activity); err != nil {
 			return nil, err
@@ -130,7 +136,7 @@ func (c *linkFlags) linker(ctx context.Context) (*linker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the roster: %w", err)
 	}
-	return &linker{s, s.keyring(secret), roster, c.until(s, time.Now())}, nil
+	return &linker{s, e, s.keyring(secret), roster, c.until(s, time.Now())}, nil
 }
 
 // until is the end of the last day that the link is valid.
@@ -147,13 +153,25 @@ func (c *linkFlags) linkerOf(ctx context.Context, school string) (*linker, *cany
 	}
 	code, err := canyu.ParseSchoolCode(school)
 	if err != nil {
+		l.close()
 		return nil, nil, err
 	}
 	sc := l.roster.School(code)
 	if sc == nil {
+		l.close()
 		return nil, nil, fmt.Errorf("school %s is not in the roster", code)
 	}
 	return l, sc, nil
+}
+
+// made writes down that a link to something is made, and by which key; never the link.
+func (l *linker) made(ctx context.Context, activity, target string) error {
+	key := ""
+	if len(l.Links.Keys) > 0 {
+		key = l.Links.Keys[0]
+	}
+	return l.audit(ctx, l.engines, canyu.AuditEntry{What: canyu.AuditLink, Activity: activity, Target: target,
+		To: fmt.Sprintf("key %s, until %s", key, l.expires.Add(-time.Second).Format(time.DateTime))})
 }
 
 func (l *linker) link(scope canyu.Scope) (string, error) {
@@ -161,9 +179,25 @@ func (l *linker) link(scope canyu.Scope) (string, error) {
 	return l.linkTo(token), err
 }
 
+// scopeText names what a link opens.
+func scopeText(s canyu.Scope) string {
+	switch s.Kind {
+	case canyu.ClassScope:
+		return fmt.Sprintf("class %s", canyu.Class{School: s.School, Grade: uint8(s.Grade), Number: uint16(s.Class)})
+	case canyu.SchoolScope:
+		return fmt.Sprintf("school %s", s.School)
+	case canyu.RegionScope:
+		return fmt.Sprintf("region %s", s.Region)
+	}
+	return s.Kind.String()
+}
+
 // print makes the link and shows it.
-func (c *linkOne) print(out io.Writer, l *linker, scope canyu.Scope, who string) error {
+func (c *linkOne) print(ctx context.Context, out io.Writer, l *linker, scope canyu.Scope, who string) error {
 	scope.Activity = c.Activity
+	if err := l.made(ctx, c.Activity, scopeText(scope)); err != nil {
+		return err
+	}
 	link, err := l.link(scope)
 	if err != nil {
 		return err
@@ -190,11 +224,12 @@ func (c *linkClassCommand) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return err
 	}
+	defer l.close()
 	if _, ok := sc.Enrolled(uint8(min(c.Grade, 255)), uint16(min(c.Class, 65535))); !ok || c.Grade < 1 || c.Class < 1 {
 		return fmt.Errorf("%s has no class %d in grade %d", sc.Name, c.Class, c.Grade)
 	}
 	scope := canyu.Scope{Kind: canyu.ClassScope, Region: sc.Region, School: sc.Code, Grade: c.Grade, Class: c.Class}
-	return c.print(out, l, scope, fmt.Sprintf("%s, grade %d, class %d", sc.Name, c.Grade, c.Class))
+	return c.print(ctx, out, l, scope, fmt.Sprintf("%s, grade %d, class %d", sc.Name, c.Grade, c.Class))
 }
 
 func (c *linkSchoolCommand) Run(ctx context.Context, out stdout) error {
@@ -202,7 +237,8 @@ func (c *linkSchoolCommand) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return err
 	}
-	return c.print(out, l, canyu.Scope{Kind: canyu.SchoolScope, Region: sc.Region, School: sc.Code}, sc.Name)
+	defer l.close()
+	return c.print(ctx, out, l, canyu.Scope{Kind: canyu.SchoolScope, Region: sc.Region, School: sc.Code}, sc.Name)
 }
 
 func (c *linkBureauCommand) Run(ctx context.Context, out stdout) error {
@@ -210,6 +246,7 @@ func (c *linkBureauCommand) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return err
 	}
+	defer l.close()
 	region, err := canyu.ParseRegion(c.Region)
 	if err != nil {
 		return err
@@ -218,7 +255,7 @@ func (c *linkBureauCommand) Run(ctx context.Context, out stdout) error {
 	if len(schools) == 0 {
 		return fmt.Errorf("region %s has no school in the roster", region)
 	}
-	return c.print(out, l, canyu.Scope{Kind: canyu.RegionScope, Region: region}, fmt.Sprintf("region %s, %d schools", region, len(schools)))
+	return c.print(ctx, out, l, canyu.Scope{Kind: canyu.RegionScope, Region: region}, fmt.Sprintf("region %s, %d schools", region, len(schools)))
 }
 
 func (c *linkAdminCommand) Run(ctx context.Context, out stdout) error {
@@ -226,7 +263,8 @@ func (c *linkAdminCommand) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return err
 	}
-	return c.print(out, l, canyu.Scope{Kind: canyu.AdminScope}, "administration: show it to nobody")
+	defer l.close()
+	return c.print(ctx, out, l, canyu.Scope{Kind: canyu.AdminScope}, "administration: show it to nobody")
 }
 
 func (c *linkSheetCommand) Run(ctx context.Context, out stdout) error {
@@ -234,9 +272,13 @@ func (c *linkSheetCommand) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return err
 	}
+	defer l.close()
 	a, err := l.activity(c.Activity)
 	if err != nil {
 		return err // which one the sheet is headed by
+	}
+	if err := l.made(ctx, c.Activity, fmt.Sprintf("each class of school %s", sc.Code)); err != nil {
+		return err
 	}
 	sheet := linksheet.Sheet{Lang: c.Lang, Activity: a, School: sc, Expires: l.expires, Link: func(class canyu.SchoolClass) (string, error) {
 		return l.link(canyu.Scope{

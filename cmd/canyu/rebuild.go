@@ -42,6 +42,10 @@ func (c *rebuildCommand) Run(ctx context.Context, out stdout, errOut stderr) err
 			return err
 		default:
 			fmt.Fprintf(out, "activity %s: restored, %d participants\n", a.ID, n)
+			// Only now it is known that there was something to do.
+			if err := s.audit(ctx, e, canyu.AuditEntry{What: canyu.AuditRebuild, Activity: a.ID, To: fmt.Sprintf("%d participants", n)}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -61,6 +65,10 @@ func (s *settings) keepRebuilding(ctx context.Context, e *engines, secret []byte
 			switch {
 			case err == nil:
 				log.Warn("the ledger had lost its data and was restored from the archive", "activity", a.ID)
+				err := s.auditLog(e, secret).Add(ctx, canyu.AuditEntry{Who: canyu.ByServer, What: canyu.AuditRebuild, Activity: a.ID})
+				if err != nil {
+					log.Error("a rebuild is not in the audit log", "activity", a.ID, "error", err)
+				}
 			case !errors.Is(err, rollup.ErrWhole) && ctx.Err() == nil:
 				log.Error("cannot restore the ledger", "activity", a.ID, "error", err)
 			}

@@ -125,15 +125,19 @@ func (c *reportSend) Run(ctx context.Context, out stdout, errOut stderr) error {
 	if err := s.drain(ctx, e, errOut); err != nil {
 		return err
 	}
-	send := sender.Send
+	send, what := sender.Send, canyu.AuditSend
 	switch {
 	case c.Resend:
-		send = sender.Resend
+		send, what = sender.Resend, canyu.AuditResend
 	case c.Correct:
-		send = sender.Correct
+		send, what = sender.Correct, canyu.AuditCorrect
 	}
 	var errs []error
 	for _, region := range regions {
+		line := canyu.AuditEntry{What: what, Activity: a.ID, Target: fmt.Sprintf("region %s, %s", region, day)}
+		if err := s.audit(ctx, e, line); err != nil {
+			return err
+		}
 		r, err := send(ctx, a, region, day)
 		if err != nil {
 			errs = append(errs, err)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/canyu/canyu"
@@ -44,11 +46,35 @@ func (c *rosterImport) Run(ctx context.Context, out stdout) error {
 		return err
 	}
 	defer e.close()
+	if err := c.audit(ctx, s, e, f, r); err != nil {
+		return err
+	}
 	if err := e.archive.ImportRoster(ctx, r); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%d schools, %d classes, %d pupils imported\n", schools, classes, enrolled)
 	return nil
+}
+
+// audit tells what is imported, and which file it was, whatever its name.
+func (*rosterImport) audit(ctx context.Context, s *settings, e *engines, f io.ReadSeeker, r *canyu.Roster) error {
+	before, err := e.archive.Roster(ctx)
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	if _, err = f.Seek(0, io.SeekStart); err == nil {
+		_, err = io.Copy(h, f)
+	}
+	if err != nil {
+		return err
+	}
+	sizeText := func(r *canyu.Roster) string {
+		schools, classes, enrolled := size(r)
+		return fmt.Sprintf("%d schools, %d classes, %d pupils", schools, classes, enrolled)
+	}
+	return s.audit(ctx, e, canyu.AuditEntry{What: canyu.AuditRoster, Target: fmt.Sprintf("file with SHA-256 %x", h.Sum(nil)),
+		From: sizeText(before), To: sizeText(r)})
 }
 
 func size(r *canyu.Roster) (schools, classes, enrolled int) {

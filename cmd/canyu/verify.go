@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/rollup"
@@ -28,7 +30,7 @@ func (c *verifyCommand) Run(ctx context.Context, out stdout) error {
 	}
 	differs := false
 	for _, a := range s.activities {
-		agree, err := c.verify(ctx, e, a.ID, scope, out)
+		agree, err := c.verify(ctx, s, e, a.ID, scope, out)
 		if err != nil {
 			return fmt.Errorf("activity %s: %w", a.ID, err)
 		}
@@ -78,7 +80,7 @@ func (c *verifyCommand) scope(ctx context.Context, e *engines) (scope, error) {
 
 // verify prints how one activity stands and reports whether all agree, after the
 // repair if there is one.
-func (c *verifyCommand) verify(ctx context.Context, e *engines, activity string, sc scope, out io.Writer) (bool, error) {
+func (c *verifyCommand) verify(ctx context.Context, s *settings, e *engines, activity string, sc scope, out io.Writer) (bool, error) {
 	if mark, err := e.archive.Epoch(ctx, activity); err != nil {
 		return false, err
 	} else if mark == "" {
@@ -103,11 +105,26 @@ func (c *verifyCommand) verify(ctx context.Context, e *engines, activity string,
 		case !c.Repair:
 			return false, nil
 		}
+		line := canyu.AuditEntry{What: canyu.AuditRepair, Activity: activity, Target: concerned(differences)}
+		if err := s.audit(ctx, e, line); err != nil {
+			return false, err
+		}
 		if err := rollup.Repair(ctx, e.ledger, e.archive, activity, differences); err != nil {
 			return false, err
 		}
 		fmt.Fprintf(out, "activity %s: the rollups that differed are restated\n", activity)
 	}
+}
+
+// concerned names the classes that differ.
+func concerned(differences []rollup.Difference) string {
+	var classes []string
+	for _, d := range differences {
+		if c := d.Class.String(); d.Class != (canyu.Class{}) && !slices.Contains(classes, c) {
+			classes = append(classes, c)
+		}
+	}
+	return strings.Join(classes, ", ")
 }
 
 func classesOf(r *canyu.Roster, region canyu.Region) []canyu.Class {
