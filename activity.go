@@ -21,8 +21,10 @@ type Activity struct {
 	Roles          []Role   // who may take part
 	Identify       Identify
 	Public         Publicity
-	Wall           *Wall // nil: what participants write is shown to nobody
+	Wall           *Wall             // nil: what participants write is shown to nobody
+	Policies       map[Region]Policy // what is stricter in a region; see Policy
 	Report         ReportPlan
+	Retention      Retention
 }
 
 // Text is a text in several languages, by BCP 47 tag: zh-Hans, zh-Hant, en.
@@ -105,7 +107,8 @@ func (a *Activity) Validate() error {
 		must(!slices.Contains(a.Roles[:i], r), "roles: %s is listed twice", r)
 	}
 	must(a.Identify == BySeat || a.Identify == ByName, "identify %q: want seat or name", a.Identify)
-	errs = append(errs, a.Public.validate())
+	errs = append(errs, a.Public.Validate())
+	errs = append(errs, a.Retention.validate())
 	p := a.Report
 	must(p.Hour >= 0 && p.Hour < 24 && p.Minute >= 0 && p.Minute < 60, "report.at %02d:%02d: want a time of day", p.Hour, p.Minute)
 	must(p.Days == WorkingDays || p.Days == EveryDay || p.Days == ListedDays, "report.days %q: want working, daily or a list of days", p.Days)

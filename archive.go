@@ -22,7 +22,8 @@ type Archive interface {
 	// Store stores facts: a submission for each of rs and, for the counted, a
 	// participant. Of two rows of the same participant, or of the same
 	// (participant, submission ID), the one with the earliest At stays. Rollups
-	// do not see them before Restate.
+	// do not see them before Restate. Those that are held are kept apart: they make
+	// neither participant nor submission.
 	Store(ctx context.Context, activity string, rs []Recorded) error
 
 	// Restate makes the rollups of these classes, over all days, what the facts
@@ -108,6 +109,8 @@ type Archive interface {
 
 	WallArchive
 	AuditArchive
+	PurgeArchive
+	HeldArchive
 
 	Close() error
 }
@@ -119,6 +122,9 @@ type Rollup struct {
 	Day          Day
 	Participants int // new on that day: the first participation of each counts
 	Submissions  int // distinct
+
+	// Of these, the ones that were held and that a person let count.
+	Admitted, AdmittedSubmissions int
 }
 
 // Minute is how many participants were new in a minute.

@@ -57,6 +57,9 @@ type Ledger interface {
 	// A ledger that does not know of the batch After, which it had acknowledged to
 	// this writer, has gone back in time: it takes its mark away and refuses.
 	//
+	// A participation that is held is recorded, but counts nowhere: it is never
+	// counted, and its participant's own later one is the first.
+	//
 	// On error nothing is acknowledged; on one shard either all of the batch was
 	// recorded or none, over several shards repeating it completes it.
 	// Errors: ErrLost, ErrStale, ErrHeld.
@@ -99,6 +102,8 @@ type Ledger interface {
 	// after an error. progress, if not nil, is told now and then how many
 	// participants are in. It fails if the ledger has a mark.
 	Restore(ctx context.Context, activity, epoch, fingerprint string, participants iter.Seq2[Recorded, error], progress func(int)) error
+
+	PurgeLedger
 
 	// Claim takes a duty that only one process may do at a time ("rollup/…",
 	// "report/…") until ttl from now, or takes it again for a holder that has

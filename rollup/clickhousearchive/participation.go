@@ -15,6 +15,13 @@ const rowsPerInsert = 250_000
 
 // Store implements canyu.Archive.
 func (a *Archive) Store(ctx context.Context, activity string, rs []canyu.Recorded) error {
+	p, err := a.Purged(ctx, activity)
+	if err == nil {
+		rs, err = p.Takes(rs)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot store participations: %w", err)
+	}
 	for chunk := range slices.Chunk(rs, rowsPerInsert) {
 		var submissions, participants facts
 		submissions.grow(len(chunk))

@@ -13,6 +13,9 @@ import (
 // of some thousand rows anyway. The groups that the rollups have already stand in
 // the union with zeros, so that one whose facts are gone becomes zero.
 func (a *Archive) Restate(ctx context.Context, activity string, classes []canyu.Class) error {
+	if err := a.takes(ctx, activity); err != nil {
+		return fmt.Errorf("cannot restate rollups: %w", err)
+	}
 	schools := make([]canyu.SchoolCode, 0, len(classes))
 	for _, c := range classes {
 		schools = append(schools, c.School)

@@ -115,6 +115,10 @@ func (a *Archive) Store(ctx context.Context, activity string, rs []canyu.Recorde
 	defer a.mu.Unlock()
 	found := make(map[group]int64) // becomes common knowledge once it is committed
 	err := a.transact(ctx, func(tx *sql.Tx) error {
+		rs, err := takesBare(ctx, tx, activity, rs)
+		if err != nil {
+			return err
+		}
 		rows, err := a.sorted(ctx, tx, activity, rs, found)
 		if err != nil {
 			return err

@@ -17,7 +17,12 @@ const classesPerTransaction = 2000
 // Restate implements canyu.Archive.
 func (a *Archive) Restate(ctx context.Context, activity string, classes []canyu.Class) error {
 	for chunk := range slices.Chunk(classes, classesPerTransaction) {
-		err := a.transact(ctx, func(tx *sql.Tx) error { return restate(ctx, tx, activity, chunk) })
+		err := a.transact(ctx, func(tx *sql.Tx) error {
+			if err := takes(ctx, tx, activity); err != nil {
+				return err
+			}
+			return restate(ctx, tx, activity, chunk)
+		})
 		if err != nil {
 			return fmt.Errorf("cannot restate rollups: %w", err)
 		}

@@ -1,0 +1,97 @@
+package redisledger
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/canyu/canyu"
+)
+
+// purgeAtOnce is how many keys are looked at, and destroyed, in one command.
+const purgeAtOnce = 1000
+
+// Purge implements canyu.Ledger. The mark goes first: nothing is recorded while the
+// rest follows.
+func (l *Ledger) Purge(ctx context.Context, activity string) error {
+	if err := l.Unmark(ctx, activity); err != nil {
+		return err
+	}
+	keys := l.rdb.Scan(ctx, 0, prefix(activity)+"*", purgeAtOnce).Iterator()
+	var some []string
+	destroy := func() error {
+		if len(some) == 0 {
+			return nil
+		}
+		err := l.rdb.Unlink(ctx, some...).Err()
+		some = some[:0]
+		return err
+	}
+	for keys.Next(ctx) {
+		if some = append(some, keys.Val()); len(some) == purgeAtOnce {
+			if err := destroy(); err != nil {
+				return fmt.Errorf("cannot purge the ledger: %w", err)
+			}
+		}
+	}
+	err := keys.Err()
+	if err == nil {
+		err = destroy()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot purge the ledger: %w", err)
+	}
+	return l.Scrub(ctx, activity)
+}
+
+// Scrub implements canyu.Ledger: the append-only file is written anew, in Redis' own
+// time. Where that is refused (it is at it already, or the service does not let us) the
+// file has what was until its next rewrite.
+func (l *Ledger) Scrub(ctx context.Context, _ string) error {
+	err := l.rdb.BgRewriteAOF(ctx).Err()
+	if err != nil && ctx.Err() == nil && isReply(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot rewrite the append-only file: %w", err)
+	}
+	return nil
+}
+
+// isReply: the server has answered, if not as one would like.
+func isReply(err error) bool {
+	_, ok := err.(redis.Error)
+	return ok
+}
+
+// eraseScript keeps Total what the sets hold: an ordinal without a participant is a gap.
+var eraseScript = redis.NewScript(`if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
+local n = redis.call('SREM', KEYS[2], ARGV[1])
+if n == 1 then redis.call('INCR', KEYS[3]) end
+return n`)
+
+// Erase implements canyu.Ledger.
+func (l *Ledger) Erase(ctx context.Context, activity string, class canyu.Class, role canyu.Role, p canyu.Participant) (bool, error) {
+	log, err := l.Log(ctx, activity, shard, "", 1<<30)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range log {
+		for i := range e.Recorded {
+			if r := &e.Recorded[i]; r.Class == class && r.Role == role && r.Participant == p {
+				return false, canyu.ErrPending
+			}
+		}
+	}
+	keys := []string{prefix(activity) + "epoch", setKey(activity, class, role), prefix(activity) + "gap"}
+	n, err := eraseScript.Run(ctx, l.rdb, keys, strconv.FormatUint(uint64(p), 10)).Int()
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("cannot erase a participant: %w", err)
+	case n < 0:
+		return false, canyu.ErrLost
+	}
+	return n == 1, nil
+}
