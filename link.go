@@ -252,32 +252,3 @@ func (k *Keyring) Check(cookie func(name string) string, want Scope, now time.Ti
 	}
 	return reasons[why]
 }
-
-// Publicity is what everybody may see of an activity's counts, without a link. The
-// zero Publicity is AllCounts.
-type Publicity struct {
-	Counts  PublicCounts
-	AtLeast int // no group with fewer pupils is shown, nor what one could be had from
-}
-
-// PublicCounts is how much of the counts is public.
-type PublicCounts string
-
-// How much is public.
-const (
-	AllCounts   PublicCounts = "all"    // schools, grades and classes
-	TotalCounts PublicCounts = "totals" // only the sums of a school or a region
-	NoCounts    PublicCounts = "none"   // nothing without a link
-)
-
-func (p Publicity) validate() error {
-	switch p.Counts {
-	case "", AllCounts, TotalCounts, NoCounts:
-	default:
-		return fmt.Errorf("public.counts %q: want all, totals or none", p.Counts)
-	}
-	if p.AtLeast < 0 {
-		return fmt.Errorf("public.at_least %d: want 0 or more", p.AtLeast)
-	}
-	return nil
-}
