@@ -22,7 +22,7 @@ const (
 // shownTo is how much the visitor gets to see, or why nothing: with a link all, else
 // what the activity says is public.
 func (s *Server) shownTo(ctx *fasthttp.RequestCtx, a *activity, where scope, schools []*canyu.School) (shown, error) {
-	p := a.Public
+	p := a.Policy(where.region).Public
 	if p.Counts != canyu.TotalCounts && p.Counts != canyu.NoCounts && p.AtLeast == 0 {
 		return shownAll, nil
 	}
@@ -30,12 +30,21 @@ func (s *Server) shownTo(ctx *fasthttp.RequestCtx, a *activity, where scope, sch
 	switch {
 	case err == nil:
 		return shownAll, nil
-	case p.Counts == canyu.NoCounts || enrolled(schools) < p.AtLeast || s.discretion(a).hides[where]:
+	case p.Counts == canyu.NoCounts || enrolled(schools) < p.AtLeast || p.AtLeast > 0 && s.discretion(a).hides[where]:
 		return 0, err
 	case p.Counts == canyu.TotalCounts:
 		return shownTotals, nil
 	}
 	return shownLarge, nil
+}
+
+// judgeOrdinals decides, for each roster, whether participants are told which number
+// they have: it is the count of the whole activity.
+func (s *Server) judgeOrdinals() {
+	for _, a := range s.activities {
+		p := a.Policy(canyu.Nation).Public
+		a.ordinals.Store(p.Counts != canyu.NoCounts && (p.AtLeast == 0 || enrolled(s.roster().Schools(0)) >= p.AtLeast))
+	}
 }
 
 // asked is what a request for counts is about, and how much of it the visitor gets to
@@ -63,18 +72,28 @@ func enrolled(schools []*canyu.School) (n int) {
 }
 
 // public is the view as far as it is shown. Where small groups are not, a region's
-// grades are not either: with those of its schools a small one could be had.
+// grades are not either: with those of its schools a small one could be had. Nor are the
+// grades that must take part told apart from the others, which may be few.
 func (s *Server) public(a *activity, v countsView, where scope, how shown) countsView {
+	if how != shownAll {
+		v.Required = v.Required.whole(v.Enrolled)
+	}
 	switch how {
 	case shownTotals:
 		v.Grades, v.Classes, v.Schools, v.Regions = nil, nil, nil, nil
 	case shownLarge:
-		atLeast, hides := a.Public.AtLeast, s.discretion(a).hides
+		atLeast, hides := a.Policy(where.region).Public.AtLeast, s.discretion(a).hides
 		v.Schools = slices.DeleteFunc(slices.Clone(v.Schools), func(sc schoolView) bool {
 			found := s.roster().School(sc.School)
 			return found == nil || hides[scope{sc.School, found.Region}]
 		})
 		v.Regions = slices.DeleteFunc(slices.Clone(v.Regions), func(r regionView) bool { return hides[scope{region: r.Region}] })
+		for i := range v.Schools {
+			v.Schools[i].Required = v.Schools[i].Required.whole(v.Schools[i].Enrolled)
+		}
+		for i := range v.Regions {
+			v.Regions[i].Required = v.Regions[i].Required.whole(v.Regions[i].Enrolled)
+		}
 		if where.school == 0 {
 			v.Grades = nil
 		}
@@ -87,6 +106,14 @@ func (s *Server) public(a *activity, v countsView, where scope, how shown) count
 		v.Classes = classes
 	}
 	return v
+}
+
+// whole is r where it speaks of all who are enrolled, or of nobody; else null.
+func (r *requiredView) whole(enrolled int) *requiredView {
+	if r.Enrolled == 0 || r.Enrolled == enrolled {
+		return r
+	}
+	return nil
 }
 
 // discretion is the schools and regions of a roster that are not shown to everybody:
@@ -103,7 +130,7 @@ func (s *Server) discretion(a *activity) *discretion {
 		return d
 	}
 	d := &discretion{r, make(map[scope]bool)}
-	d.within(canyu.Nation, r.Schools(0), a.Public.AtLeast, false)
+	d.within(canyu.Nation, r.Schools(0), a.Policy(canyu.Nation).Public.AtLeast, false)
 	a.discretion.Store(d)
 	return d
 }

@@ -10,21 +10,21 @@ import (
 // The JSON of GET /v1/activities/{activity}/counts.
 type (
 	countsView struct {
-		Activity     string       `json:"activity"`
-		School       string       `json:"school,omitempty"`
-		Region       string       `json:"region,omitempty"`
-		Participants people       `json:"participants"`
-		Submissions  *int         `json:"submissions"`       // null while the archive is away
-		Spooled      int          `json:"spooled,omitempty"` // accepted, of the whole activity, and not counted yet
-		Enrolled     int          `json:"enrolled"`
-		Rate         *float64     `json:"rate"` // students ÷ enrolled; null where nobody is enrolled
-		Required     requiredView `json:"required"`
-		Grades       []gradeView  `json:"grades"`
-		Classes      []classView  `json:"classes,omitempty"` // of a school
-		Regions      []regionView `json:"regions,omitempty"` // of a region, one level below
-		Schools      []schoolView `json:"schools,omitempty"` // of a region
-		Today        *todayView   `json:"today"`             // null while the archive is away
-		AsOf         string       `json:"as_of"`
+		Activity     string        `json:"activity"`
+		School       string        `json:"school,omitempty"`
+		Region       string        `json:"region,omitempty"`
+		Participants people        `json:"participants"`
+		Submissions  *int          `json:"submissions"`       // null while the archive is away
+		Spooled      int           `json:"spooled,omitempty"` // accepted, of the whole activity, and not counted yet
+		Enrolled     int           `json:"enrolled"`
+		Rate         *float64      `json:"rate"`     // students ÷ enrolled; null where nobody is enrolled
+		Required     *requiredView `json:"required"` // null where it is not public: see Server.public
+		Grades       []gradeView   `json:"grades"`
+		Classes      []classView   `json:"classes,omitempty"` // of a school
+		Regions      []regionView  `json:"regions,omitempty"` // of a region, one level below
+		Schools      []schoolView  `json:"schools,omitempty"` // of a region
+		Today        *todayView    `json:"today"`             // null while the archive is away
+		AsOf         string        `json:"as_of"`
 	}
 	requiredView struct {
 		Enrolled int      `json:"enrolled"`
@@ -48,7 +48,7 @@ type (
 		School       canyu.SchoolCode `json:"school"`
 		Name         string           `json:"name"`
 		Enrolled     int              `json:"enrolled"`
-		Required     requiredView     `json:"required"`
+		Required     *requiredView    `json:"required"`
 		Participants people           `json:"participants"`
 		Rate         *float64         `json:"rate"`
 	}
@@ -99,8 +99,8 @@ func (s *sums) add(o sums) {
 	s.tally.Add(o.tally)
 }
 
-func (s *sums) requiredView() requiredView {
-	return requiredView{s.required, s.count, rate(s.count, s.required)}
+func (s *sums) requiredView() *requiredView {
+	return &requiredView{s.required, s.count, rate(s.count, s.required)}
 }
 
 func (s *sums) rate() *float64 { return rate(s.tally[canyu.Student], s.enrolled) }

@@ -49,6 +49,10 @@ type view struct {
 	Thanks    thanksView
 	Notice    string // notice
 	Detail    string
+	Privacy   string      // address of what is told of the data; "" where there is no activity
+	Told      *toldView   // form, class: the short of it
+	Sections  []toldAbout // privacy: the whole
+	Back      string      // privacy
 	Languages []link
 }
 
@@ -104,12 +108,13 @@ type pageRequest struct {
 	a    *canyu.Activity
 	lang string // as asked for in the address, "" where the browser's is used
 	at   choice // what the address or the form says has been chosen
+	told *Notice
 
 	today canyu.Day
 }
 
 func (s *Server) newPage(ctx *fasthttp.RequestCtx, a *canyu.Activity) *pageRequest {
-	p := &pageRequest{ctx: ctx, a: a, lang: string(ctx.QueryArgs().Peek("lang"))}
+	p := &pageRequest{ctx: ctx, a: a, told: s.notice(a), lang: string(ctx.QueryArgs().Peek("lang"))}
 	if languages[p.lang] == nil {
 		p.lang = ""
 	}
@@ -172,9 +177,14 @@ func (p *pageRequest) submit(s *Server) {
 		p.choose(s, r, fasthttp.StatusUnprocessableEntity)
 		return
 	}
-	if missing := f.stepsMissing(p.a); invalid != nil || missing != nil {
+	missing, unticked := f.stepsMissing(p.a), p.told.Required && !f.consent
+	if invalid != nil || missing != nil || unticked {
 		p.Alert = p.T.Say("error")
-		p.form(r, f, fieldErrors(p.T, invalid, missing, f, r), fasthttp.StatusUnprocessableEntity)
+		errs := fieldErrors(p.T, invalid, missing, f, r)
+		if unticked {
+			errs["consent"] = p.T.Say("error.consent")
+		}
+		p.form(r, f, errs, fasthttp.StatusUnprocessableEntity)
 		return
 	}
 	got, err := s.submit(&f.Submission)
@@ -188,7 +198,7 @@ func (p *pageRequest) submit(s *Server) {
 		p.Where = p.whereClass(r)
 		p.thanks(role)
 		p.Thanks.Receipt, p.Thanks.Accepted, p.Thanks.Repeat = got.Receipt.String(), got.Accepted, !got.Counted && !got.Accepted
-		if got.Counted {
+		if got.Ordinal != 0 {
 			p.Thanks.Ordinal = grouped(got.Ordinal)
 		}
 		if !got.Accepted { // else it is in no count yet
@@ -203,10 +213,11 @@ func (p *pageRequest) submit(s *Server) {
 // each time, and mostly are what they were.
 func (p *pageRequest) write(status int, screen string) {
 	p.Screen = screen
-	for _, lang := range languageOrder {
-		p.Languages = append(p.Languages, link{
-			URL: p.urlIn(p.at, lang), Text: languages[lang]["language"], Lang: lang, Current: lang == p.Lang,
-		})
+	if p.Languages == nil {
+		p.Languages = p.languages(func(lang string) string { return p.urlIn(p.at, lang) })
+	}
+	if p.a.ID != "" {
+		p.Privacy = p.privacyURL(p.lang)
 	}
 	var b bytes.Buffer
 	if err := pageTemplate.ExecuteTemplate(&b, "page", &p.view); err != nil {
@@ -217,7 +228,7 @@ func (p *pageRequest) write(status int, screen string) {
 	h.Set("Cache-Control", "no-store")
 	p.ctx.SetStatusCode(status)
 	zip := p.ctx.Request.Header.HasAcceptEncoding("gzip")
-	if status == fasthttp.StatusOK && !p.ctx.IsPost() && (screen == "choose" || screen == "class" || screen == "notice") {
+	if status == fasthttp.StatusOK && !p.ctx.IsPost() && (screen == "choose" || screen == "class" || screen == "notice" || screen == "privacy") {
 		tag := entityTag(b.Bytes(), zip)
 		h.Set("Cache-Control", "private, no-cache")
 		h.Set("ETag", tag)
@@ -230,6 +241,14 @@ func (p *pageRequest) write(status int, screen string) {
 		}
 	}
 	setPage(p.ctx, b.Bytes())
+}
+
+// languages are links to the same screen in each language.
+func (p *pageRequest) languages(url func(lang string) string) (links []link) {
+	for _, lang := range languageOrder {
+		links = append(links, link{URL: url(lang), Text: languages[lang]["language"], Lang: lang, Current: lang == p.Lang})
+	}
+	return links
 }
 
 // headers are those of every page that pupils see, under its content security policy.

@@ -69,7 +69,7 @@ func (p *pageRequest) classGrid(s *Server, sc *canyu.School, grade uint8, class 
 		v.Messages = v.Messages || step == messageStep
 	}
 	var done []bool
-	if s.gate.Check(p.ctx, canyu.Scope{Kind: canyu.ClassScope, Activity: p.a.ID, Region: sc.Region, School: sc.Code, Grade: int(grade), Class: int(class)}) == nil {
+	if !p.a.Policy(sc.Region).NoNotYet && s.gate.Check(p.ctx, canyu.Scope{Kind: canyu.ClassScope, Activity: p.a.ID, Region: sc.Region, School: sc.Code, Grade: int(grade), Class: int(class)}) == nil {
 		v.SeatsURL = "/v1/activities/" + p.a.ID + "/seats?school=" + sc.Code.String() + "&grade=" + strconv.Itoa(int(grade)) + "&class=" + strconv.Itoa(int(class))
 		done, _ = s.seatsDone(s.activities[p.a.ID], canyu.Class{School: sc.Code, Grade: grade, Number: class}, enrolled) // it will be asked again
 	}
@@ -77,6 +77,7 @@ func (p *pageRequest) classGrid(s *Server, sc *canyu.School, grade uint8, class 
 		at.seat = strconv.Itoa(n)
 		v.Seats = append(v.Seats, gridSeat{n, p.url(at), n < len(done) && done[n]})
 	}
+	p.tell(canyu.Student, p.a.Policy(sc.Region), v.Messages)
 	p.Class = v
 	p.Where = &where{Text: sc.Name + " · " + p.T.classOf(grade, class)}
 	if len(v.Seats) == 0 {
@@ -110,7 +111,11 @@ func (p *pageRequest) thanks(role canyu.Role) {
 // be told the same number.
 func (p *pageRequest) schoolCount(s *Server, r *canyu.Roster, role canyu.Role) string {
 	sc, _, _ := p.at.find(r)
-	if sc == nil || p.a.Public.Counts == canyu.NoCounts || s.discretion(s.activities[p.a.ID]).hides[scope{sc.Code, sc.Region}] {
+	if sc == nil {
+		return ""
+	}
+	public := p.a.Policy(sc.Region).Public
+	if public.Counts == canyu.NoCounts || public.AtLeast > 0 && s.discretion(s.activities[p.a.ID]).hides[scope{sc.Code, sc.Region}] {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -19,7 +19,8 @@ const messageStep = "message"
 // pageForm is a form as it was sent.
 type pageForm struct {
 	canyu.Submission
-	seat string // as it was typed
+	seat    string // as it was typed
+	consent bool
 }
 
 // newForm is an empty form for a class. Its id makes sending it twice harmless.
@@ -34,7 +35,7 @@ func newForm(c choice, a *canyu.Activity) *pageForm {
 }
 
 func readForm(args *fasthttp.Args, a *canyu.Activity) *pageForm {
-	f := &pageForm{seat: arg(args, "seat"), Submission: canyu.Submission{
+	f := &pageForm{seat: arg(args, "seat"), consent: args.Has("consent"), Submission: canyu.Submission{
 		Activity: a.ID,
 		School:   arg(args, "school"),
 		Role:     arg(args, "role"),
@@ -114,6 +115,13 @@ type formView struct {
 	Steps                                    []stepView
 	Seat, Name, Message                      *fieldView
 	Wrong                                    bool // it comes back with mistakes
+	Consent                                  *consentBox
+}
+
+// consentBox is to be ticked before anything is sent.
+type consentBox struct {
+	Error  string
+	Ticked bool
 }
 
 // stepView as JSON is what the scripts need.
@@ -187,6 +195,10 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 			ID: "name", Label: p.T.Say("name." + role.String()), Hint: p.T.Say("name.hint"),
 			Value: f.Name, Error: errs["name"], Max: canyu.MaxName,
 		}
+	}
+	p.tell(role, p.policy(r), v.Message != nil)
+	if p.told.Required {
+		v.Consent = &consentBox{Error: errs["consent"], Ticked: f.consent}
 	}
 	p.Form = v
 	p.at.role = f.Role

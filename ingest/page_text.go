@@ -65,7 +65,7 @@ func (t texts) Say(key string, args ...any) string {
 func (t texts) Live() texts {
 	live := make(texts)
 	for k, v := range t {
-		for _, prefix := range []string{"live.", "class.", "error.seat", "error.name", "thanks.school."} {
+		for _, prefix := range []string{"live.", "class.", "error.seat", "error.name", "error.consent", "thanks.school."} {
 			if strings.HasPrefix(k, prefix) {
 				live[k] = v
 			}

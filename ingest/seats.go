@@ -18,6 +18,11 @@ func (s *Server) seats(ctx *fasthttp.RequestCtx, a *activity) {
 	if !ok {
 		return
 	}
+	if a.Policy(s.roster().School(class.School).Region).NoNotYet {
+		newProblem(404, "not_told", "Not told", "the activity's policy is that nobody is told which seats have taken part").write(ctx)
+		guarded(ctx)
+		return
+	}
 	now := s.now()
 	done, err := s.seatsDone(a, class, enrolled)
 	if err != nil {

@@ -36,8 +36,8 @@
     };
     if (!answer) reveal('kept');
     else if (answer.state) reveal('accepted');
-    else if (answer.counted) screen.querySelector('.ordinal').textContent = reveal('counted', answer.ordinal.toLocaleString('en'));
-    else reveal('repeat');
+    else if (!answer.counted) reveal('repeat');
+    else if (answer.ordinal) screen.querySelector('.ordinal').textContent = reveal('counted', answer.ordinal.toLocaleString('en'));
     if (answer) {
       screen.querySelector('.receipt').textContent = reveal('proof', answer.receipt);
     } else {
@@ -108,7 +108,8 @@
       s.name = name.value;
       if (complain(name, name.value.trim() ? '' : say('error.name'))) return true;
     }
-    return false;
+    const consent = field('consent');
+    return Boolean(consent) && complain(consent, consent.checked ? '' : say('error.consent'));
   };
 
   form.addEventListener('submit', (event) => {
