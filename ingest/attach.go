@@ -212,6 +212,7 @@ func (s *Server) readRoster(ctx context.Context) error {
 		return err
 	}
 	was := s.classes.Swap(r)
+	s.judgeOrdinals()
 	if s.Spool == nil || was != nil && slices.Equal(was.Entries(), r.Entries()) {
 		return nil
 	}
@@ -239,5 +240,6 @@ func (s *Server) recallRoster(ctx context.Context) error {
 		return fmt.Errorf("the roster in the spool: %w", err)
 	}
 	s.classes.CompareAndSwap(nil, r)
+	s.judgeOrdinals()
 	return nil
 }

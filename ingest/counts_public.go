@@ -38,12 +38,12 @@ func (s *Server) shownTo(ctx *fasthttp.RequestCtx, a *activity, where scope, sch
 	return shownLarge, nil
 }
 
-// judgeOrdinals decides, for each roster, whether participants are told which number
-// they have: it is the count of the whole activity.
+// judgeOrdinals decides, whenever there is a new roster, whether participants are told
+// which number they have: it is the count of the whole activity.
 func (s *Server) judgeOrdinals() {
 	for _, a := range s.activities {
 		p := a.Policy(canyu.Nation).Public
-		a.ordinals.Store(p.Counts != canyu.NoCounts && (p.AtLeast == 0 || enrolled(s.roster().Schools(0)) >= p.AtLeast))
+		a.unnumbered.Store(p.Counts == canyu.NoCounts || p.AtLeast > 0 && enrolled(s.roster().Schools(0)) < p.AtLeast)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // result is what became of a submission.
 type result struct {
 	Counted bool
-	Ordinal uint64 // of the counted
+	Ordinal uint64 // of the counted, 0 where the activity keeps its count to itself
 	Receipt receipt
 	// Accepted: durable in the spool, while the ledger is away. Whether it is the
 	// first of its participant, and its ordinal, are not known yet.
@@ -136,7 +136,11 @@ func (a *activity) result(outcomes []canyu.Outcome, i int, rc receipt) result {
 		return result{Accepted: true, Receipt: rc}
 	}
 	a.outcomes.tell(outcomes[i])
-	return result{Counted: outcomes[i].Counted, Ordinal: outcomes[i].Ordinal, Receipt: rc}
+	r := result{Counted: outcomes[i].Counted, Receipt: rc}
+	if !a.unnumbered.Load() {
+		r.Ordinal = outcomes[i].Ordinal
+	}
+	return r
 }
 
 func (r *result) status() int {
@@ -155,8 +159,10 @@ func (r *result) append(b []byte) []byte {
 	case r.Accepted:
 		b = append(b, `{"state":"accepted"`...)
 	case r.Counted:
-		b = append(b, `{"counted":true,"ordinal":`...)
-		b = strconv.AppendUint(b, r.Ordinal, 10)
+		b = append(b, `{"counted":true`...)
+		if r.Ordinal != 0 {
+			b = strconv.AppendUint(append(b, `,"ordinal":`...), r.Ordinal, 10)
+		}
 	default:
 		b = append(b, `{"counted":false`...)
 	}

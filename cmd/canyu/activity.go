@@ -23,6 +23,8 @@ type activitySettings struct {
 	Names          string            `yaml:"names"`
 	Public         publicSettings    `yaml:"public"`
 	Wall           string            `yaml:"wall"` // on | off: messages are shown, each after a review
+	Policy         policySettings    `yaml:"policy"`
+	Consent        consentSettings   `yaml:"consent"`
 	Page           pageSettings      `yaml:"page"`
 	Report         reportSettings    `yaml:"report"`
 }
@@ -93,8 +95,9 @@ func (e *activitySettings) activity() (*canyu.Activity, []error) {
 	if n := or(e.Names, "discard"); n != "discard" {
 		wrong("names %q: this version keeps no names: want discard", n)
 	}
-	a.Public = canyu.Publicity{Counts: canyu.PublicCounts(or(e.Public.Counts, string(canyu.AllCounts))), AtLeast: e.Public.AtLeast}
+	a.Public = e.Public.publicity()
 	a.Wall = e.wall(wrong)
+	e.Policy.check(wrong)
 	e.report(a, or, wrong)
 	if err := a.Validate(); err != nil {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {

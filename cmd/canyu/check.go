@@ -27,6 +27,8 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 		}
 		fmt.Fprintf(out, "activity %s: %s to %s, %d steps, reports at %02d:%02d to %d regions and %d schools\n",
 			a.ID, a.FirstDay, a.LastDay, len(a.Steps), a.Report.Hour, a.Report.Minute, len(a.Report.Recipients), len(a.Report.Schools))
+		explainPolicy(out, a)
+		warnConsent(out, a, s.notices[a.ID])
 	}
 	if year := calendar.Missing(time.Now()); year != 0 {
 		fmt.Fprintf(out, "warning: the holidays of %d are not known yet: put %d.json into the calendar folder when they are published\n", year, year)

@@ -81,6 +81,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			Links:        s.keyring(secret),
 			Pages:        s.pages(e, secret, log),
 			Themes:       s.themes,
+			Notices:      s.notices,
 			Viewers:      s.Viewers,
 			Metrics:      metrics,
 			Log:          log,

@@ -53,10 +53,12 @@ type settings struct {
 	Links        linkSettings       `yaml:"links"`
 	Viewers      int                `yaml:"viewers"`    // live streams that this node serves at once
 	WallWords    string             `yaml:"wall_words"` // file of words, one a line, that hold a message for a closer look
+	Policy       policySettings     `yaml:"policy"`     // of every activity
 	Activities   []activitySettings `yaml:"activities"`
 
 	activities []*canyu.Activity        // Activities, checked
 	themes     map[string]*ingest.Theme // of their pages
+	notices    map[string]*ingest.Notice
 }
 
 type smtpSettings struct {
@@ -176,6 +178,8 @@ func (s *settings) check() (errs []error) {
 	}
 	seen := make(map[string]bool)
 	s.themes = make(map[string]*ingest.Theme)
+	s.notices = make(map[string]*ingest.Notice)
+	s.Policy.check(wrong)
 	for i := range s.Activities {
 		a, problems := s.Activities[i].activity()
 		for _, err := range problems {
@@ -188,12 +192,18 @@ func (s *settings) check() (errs []error) {
 		if len(a.Report.Recipients) > 0 && s.SMTP.URL == "" && s.Outbox == "" && slices.Contains(s.Run, "reports") {
 			wrong("activities[%d].report.recipients: are given, but neither smtp nor outbox", i)
 		}
+		s.Activities[i].policy(&s.Policy, a)
 		s.activities = append(s.activities, a)
 		theme, problems := s.Activities[i].Page.theme(a)
 		for _, err := range problems {
 			wrong("activities[%d].page.%w", i, err)
 		}
 		s.themes[a.ID] = theme
+		if s.notices[a.ID], problems = s.Activities[i].Consent.notice(); len(problems) > 0 {
+			for _, err := range problems {
+				wrong("activities[%d].consent.%w", i, err)
+			}
+		}
 	}
 	if err := s.screenWalls(); err != nil {
 		errs = append(errs, err)
