@@ -60,6 +60,7 @@ func (s *Server) readWall(ctx context.Context, a *canyu.Activity, ask wallAsk) (
 	if err != nil {
 		return nil, err
 	}
+	switches = append(switches, a.WallPolicies()...)
 	page := &wallPage{Open: true, Messages: []slip{}}
 	roster := s.roster()
 	q := canyu.WallQuery{State: canyu.Shown, Limit: wallAtOnce + 1}

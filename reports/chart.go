@@ -28,7 +28,7 @@ func (r *Report) chart(lang string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the chart's font: %w", err)
 	}
-	s := language(lang, r.activity)
+	s := r.speaker(lang)
 	labels := make([]string, len(r.Days))
 	fresh, total := make([]float64, len(r.Days)), make([]float64, len(r.Days))
 	most, sum := 1.0, 0.0

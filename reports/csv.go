@@ -15,7 +15,7 @@ func (r *Report) CSV(w io.Writer, lang string) error {
 	if _, err := io.WriteString(w, "\ufeff"); err != nil {
 		return err
 	}
-	s := language(lang, r.activity)
+	s := r.speaker(lang)
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
 	head := []string{s.say("code"), s.say("school"), s.say("grade"), s.say("class"), s.say("enrolled"), s.role(canyu.Student), s.say("rate")}

@@ -207,9 +207,10 @@ func (r *visit) filter(items []*item) []*item {
 		}
 		return q != "" && !strings.Contains(strings.ToLower(i.Name), q) && !strings.Contains(i.Code, q)
 	})
+	by := r.sortedBy()
 	key := func(i *item) float64 {
 		count, of := i.sums.headline()
-		switch r.arg("sort") {
+		switch by {
 		case "rate":
 			if q := rate(count, of); q != nil {
 				return *q
@@ -226,7 +227,7 @@ func (r *visit) filter(items []*item) []*item {
 	}
 	slices.SortStableFunc(shown, func(a, b *item) int {
 		order := cmp.Compare(key(a), key(b))
-		switch r.arg("sort") {
+		switch by {
 		case "code", "":
 			order = cmp.Compare(a.Code, b.Code)
 		case "name":

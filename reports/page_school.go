@@ -173,7 +173,7 @@ func (r *visit) drawSchool(where place, school *canyu.School, c *census) error {
 		{URL: r.link(base + "/classes.xlsx"), Text: s.page("export.classes.xlsx")},
 		{URL: r.link(base + "/classes.csv"), Text: s.page("export.classes.csv")},
 	}
-	if r.p.Seats != nil && r.activity.Identify == canyu.BySeat {
+	if r.p.Seats != nil && r.activity.Identify == canyu.BySeat && !r.policy.NoNotYet {
 		r.Exports = append(r.Exports,
 			pageLink{URL: r.link(base + "/not-yet.xlsx"), Text: s.page("export.notyet.xlsx")},
 			pageLink{URL: r.link(base + "/not-yet.html"), Text: s.page("export.notyet.print")})
@@ -263,8 +263,12 @@ func (r *visit) detail(v *schoolView, where place, school *canyu.School, k canyu
 	v.Class = d
 	var open []int
 	var err error
-	d.Seats, open, d.Known, err = r.seatsOf(school.Class(k), k.Enrolled)
+	if !r.policy.NoNotYet {
+		d.Seats, open, d.Known, err = r.seatsOf(school.Class(k), k.Enrolled)
+	}
 	switch {
+	case r.policy.NoNotYet:
+		d.Why = s.page("seats.policy")
 	case err != nil:
 		r.p.log().Error("cannot read the seats of a class", "activity", r.activity.ID, "error", err)
 		d.Why = s.page("seats.away")

@@ -17,14 +17,14 @@ var pageDictionary = parseWords(pageWords + "\n" + reviewWords)
 
 // page is the text of a key of the pages, or else of the reports.
 func (s speaker) page(key string, args ...any) string {
-	in := pageDictionary[key]
-	if int(s) >= len(in) {
+	in := s.words(pageDictionary, key)
+	if s.lang >= len(in) {
 		return s.say(key, args...)
 	}
 	if len(args) == 0 {
-		return in[s]
+		return in[s.lang]
 	}
-	return fmt.Sprintf(in[s], args...)
+	return fmt.Sprintf(in[s.lang], args...)
 }
 
 var languageMatcher = xlanguage.NewMatcher([]xlanguage.Tag{
@@ -35,15 +35,15 @@ var languageMatcher = xlanguage.NewMatcher([]xlanguage.Tag{
 func visitorLanguage(asked, accept string) speaker {
 	for i, l := range Languages {
 		if l == asked {
-			return speaker(i)
+			return speaker{lang: i}
 		}
 	}
 	tags, _, err := xlanguage.ParseAcceptLanguage(accept[:min(len(accept), 200)])
 	if err != nil || len(tags) == 0 {
-		return 0
+		return speaker{}
 	}
 	_, i, _ := languageMatcher.Match(tags...)
-	return speaker(i)
+	return speaker{lang: i}
 }
 
 // grade is 三年级.

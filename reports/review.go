@@ -312,8 +312,12 @@ func (r *visit) switched(v *reviewView, want canyu.Scope) error {
 	if err != nil {
 		return err
 	}
-	off := canyu.WallOff(switches, want.Region)
+	off := canyu.WallOff(r.activity.WallPolicies(), want.Region)
 	if off != nil {
+		v.Off = r.Say("review.off.policy", r.s.region(off.Region))
+		return nil
+	}
+	if off = canyu.WallOff(switches, want.Region); off != nil {
 		v.Off = r.Say("review.off", r.s.region(off.Region), off.At.In(r.activity.Zone).Format("2006-01-02 15:04"), off.By)
 	}
 	if want.Kind == canyu.SchoolScope {

@@ -29,35 +29,48 @@ func parseWords(text string) map[string][]string {
 }
 
 // speaker says things in one language.
-type speaker int // index into Languages
+type speaker struct {
+	lang      int  // index into Languages
+	voluntary bool // nobody must: keys that have such words end in it
+}
 
 // language is the one asked for, else the first that the activity has a title in.
 func language(asked string, a *canyu.Activity) speaker {
 	for i, l := range Languages {
 		if l == asked {
-			return speaker(i)
+			return speaker{lang: i}
 		}
 	}
 	for i, l := range Languages {
 		if a.Title[l] != "" {
-			return speaker(i)
+			return speaker{lang: i}
 		}
 	}
-	return 0
+	return speaker{}
 }
 
-func (s speaker) tag() string { return Languages[s] }
+func (s speaker) tag() string { return Languages[s.lang] }
+
+// words of a key, nil where there are none.
+func (s speaker) words(of map[string][]string, key string) []string {
+	if s.voluntary {
+		if in := of[key+".voluntary"]; in != nil {
+			return in
+		}
+	}
+	return of[key]
+}
 
 // say is the text of a key with its places filled in.
 func (s speaker) say(key string, args ...any) string {
-	in := dictionary[key]
-	if int(s) >= len(in) {
+	in := s.words(dictionary, key)
+	if s.lang >= len(in) {
 		return key
 	}
 	if len(args) == 0 {
-		return in[s]
+		return in[s.lang]
 	}
-	return fmt.Sprintf(in[s], args...)
+	return fmt.Sprintf(in[s.lang], args...)
 }
 
 // date is 2017年4月1日 星期六, or Saturday 1 April 2017.

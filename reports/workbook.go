@@ -18,7 +18,7 @@ import (
 func (r *Report) Workbook(w io.Writer, lang string) error {
 	f := excelize.NewFile().SetZipWriter(newOrderedZip)
 	defer f.Close()
-	b := &workbook{File: f, r: r, s: language(lang, r.activity)}
+	b := &workbook{File: f, r: r, s: r.speaker(lang)}
 	steps := []func() error{b.begin, b.summary, b.schools, b.classes, b.days, b.messages}
 	if r.school { // its classes are all there is, and a report has no days of one school
 		steps = []func() error{b.begin, b.summary, b.classes, b.messages}

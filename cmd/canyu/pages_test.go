@@ -174,9 +174,9 @@ func checkBureauFiles(t *testing.T, v *server, visitor string, want expected) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, row := range cells[1 : len(cells)-1] { // most missing first
-		if i > 0 && digits(row[5]) > digits(cells[i][5]) {
-			t.Errorf("row %d has %s missing, the one before %s", i, row[5], cells[i][5])
+	for i, row := range cells[1 : len(cells)-1] { // a file ranks nobody
+		if i > 0 && row[0] > cells[i][0] {
+			t.Errorf("row %d is %s, the one before %s", i, row[0], cells[i][0])
 		}
 	}
 }
@@ -210,10 +210,10 @@ func TestPagesOfASchool(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/school/3418020001/not-yet.csv?grade=3&class=1": "\ufeff年级,班级,座号\r\n3,1,1\r\n3,1,3\r\n3,1,4\r\n",
-		"/school/3418020001/not-yet.csv":                 "\ufeff年级,班级,在校人数,学生,还差,未参与座号\r\n3,1,5,2,3,1、3、4\r\n",
+		"/school/3418020001/not-yet.csv":                 "\ufeff年级,班级,在校人数,学生,未参与,未参与座号\r\n3,1,5,2,3,1、3、4\r\n",
 		"/school/3418020001/classes.csv": "\ufeff代码,学校,年级,班级,在校人数,学生,参与率,家长,教师\r\n" +
 			"3418020001,'=1+1小学,1,1,4,0,0.0000,0,0\r\n3418020001,'=1+1小学,3,1,5,2,0.4000,0,0\r\n",
-		"/bureau/341802/table.csv?show=none": "\ufeff代码,学校,应参与,已参与,参与率,还差,未达标班级,在校人数,学生,家长,教师\r\n" +
+		"/bureau/341802/table.csv?show=none": "\ufeff代码,学校,应参与,已参与,参与率,未参与,未全员参与班级,在校人数,学生,家长,教师\r\n" +
 			"3418020002,空空小学,30,0,0.0000,30,1,30,0,0,0\r\n",
 	} {
 		if got := v.page(path, county); got != want {

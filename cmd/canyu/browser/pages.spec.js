@@ -44,7 +44,7 @@ test('the page says what the ledger says, while it changes', async ({ page, at, 
   expect(told.required).toMatchObject({ count: 46, enrolled: 180 });
   await expect(page.locator('#of')).toHaveText('180');
   await expect(page.locator('#rate')).toHaveText('25.5%'); // cut, not rounded
-  await expect(page.locator('#sentence')).toHaveText('还差 134 人达到 100%。');
+  await expect(page.locator('#sentence')).toHaveText('还有 134 人未参与。学生自愿参加。');
   await expect(page.locator('[data-fact=parent]')).toHaveText('1');
   await expect(page.locator('[data-fact=complete]')).toHaveText('1');
   for (const c of told.classes) {
@@ -187,7 +187,7 @@ test('languages, and a page without scripts', async ({ browser, context, page, s
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-Hant');
   await expect(page.getByRole('heading', { name: '班級' })).toBeVisible();
   await page.getByRole('link', { name: 'English' }).click();
-  await expect(page.locator('#sentence')).toHaveText('179 more to reach 100%.');
+  await expect(page.locator('#sentence')).toHaveText('179 have not taken part. It is voluntary.');
   await page.locator('[data-tile="3.1"]').click();
   await expect(page.getByRole('heading', { name: 'Grade 3, class 1: seats' })).toBeVisible();
 
