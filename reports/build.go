@@ -49,7 +49,7 @@ func (b *builder) report(ctx context.Context) (*Report, error) {
 	}
 	var r *Report
 	if newest := newestOf(frozen, b.day); newest != nil {
-		r, err = Thaw(b.activity, *newest)
+		r, err = thawSigned(ctx, b.archive, b.activity, *newest)
 	} else {
 		r, err = b.next(ctx, frozen)
 	}

@@ -276,7 +276,8 @@ func (r *visit) exportReport(region canyu.Region, form string) error {
 	if err != nil {
 		return err
 	}
-	kinds := map[string]string{"html": "text/html; charset=utf-8", "xlsx": xlsxKind, "csv": csvKind, "txt": "text/plain; charset=utf-8", "json": "application/json"}
+	kinds := map[string]string{"html": "text/html; charset=utf-8", "xlsx": xlsxKind, "csv": csvKind, "txt": "text/plain; charset=utf-8", "json": "application/json",
+		"json.sig": "text/plain; charset=utf-8"}
 	var b bytes.Buffer
 	lang := r.arg("lang") // else the activity's own, as it was mailed
 	switch form {
@@ -290,6 +291,11 @@ func (r *visit) exportReport(region canyu.Region, form string) error {
 		err = report.Text(&b, lang)
 	case "json":
 		err = report.JSON(&b)
+	case "json.sig":
+		if !report.Signed() {
+			return errNoPage
+		}
+		err = report.Signature(&b)
 	default:
 		return errNoPage
 	}
@@ -319,7 +325,7 @@ func (p *Pages) frozen(ctx context.Context, a *canyu.Activity, region canyu.Regi
 	}
 	for _, f := range list {
 		if f.Day == day && f.Revision == revision && f.Region == region {
-			return Thaw(a, f)
+			return thawSigned(ctx, p.Archive, a, f)
 		}
 	}
 	return nil, errNoPage

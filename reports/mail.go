@@ -69,6 +69,10 @@ type letter struct {
 
 const chartName = "trend.png"
 
+// signedInMail is how large report.json may be to go with the mail. A county's is half
+// of that; a province's is to be had on the bureau's page.
+const signedInMail = 1 << 20
+
 func newLetter(r *Report, lang string) (*letter, error) {
 	l := &letter{subject: r.Subject(lang)}
 	var text, html, book, list bytes.Buffer
@@ -92,6 +96,12 @@ func newLetter(r *Report, lang string) (*letter, error) {
 	}
 	l.text, l.html = text.String(), html.String()
 	l.files = []File{{r.FileName(lang), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", book.Bytes()}}
+	if r.Signed() {
+		if len(r.body) <= signedInMail {
+			l.files = append(l.files, File{r.fileName(lang) + ".json", "application/json", r.body})
+		}
+		l.files = append(l.files, File{r.fileName(lang) + ".json.sig", "text/plain", []byte(r.signature)})
+	}
 	if r.school {
 		if err := r.CSV(&list, lang); err != nil {
 			return nil, err

@@ -16,6 +16,7 @@ type dispatch struct {
 	Forms      []pageLink
 	Deliveries []deliveryRow
 	frozen     canyu.Frozen // without its body
+	signed     bool
 	sent       []canyu.Delivery
 }
 
@@ -24,7 +25,7 @@ type deliveryRow struct {
 }
 
 // reportForms are the forms that a frozen report can be had in.
-var reportForms = []string{"html", "xlsx", "csv", "txt", "json"}
+var reportForms = []string{"html", "xlsx", "csv", "txt", "json", "json.sig"}
 
 // reports lists what was frozen for the region, the newest first.
 func (r *visit) reports(v *bureauView, region canyu.Region) {
@@ -42,6 +43,9 @@ func (r *visit) reports(v *bureauView, region canyu.Region) {
 	for _, d := range list { // each visitor has a language of his own
 		d.Day, d.Revision, d.AsOf = r.s.date(d.frozen.Day), d.frozen.Revision, r.s.moment(d.frozen.AsOf.In(a.Zone))
 		for _, form := range reportForms {
+			if form == "json.sig" && !d.signed {
+				continue
+			}
 			d.Forms = append(d.Forms, pageLink{Text: r.Say("form." + form), URL: r.link("/bureau/"+region.String()+"/report."+form,
 				"activity", a.ID, "day", d.frozen.Day.String(), "revision", strconv.Itoa(d.frozen.Revision))})
 		}
@@ -63,10 +67,14 @@ func (p *Pages) readDispatches(ctx context.Context, a *canyu.Activity, region ca
 	if err != nil {
 		return nil, err
 	}
+	signatures, err := p.Archive.Signatures(ctx, a.ID, region)
+	if err != nil {
+		return nil, err
+	}
 	var list []dispatch
 	for _, f := range slices.Backward(frozen) {
-		f.Body = nil // a province's weigh megabytes
-		d := dispatch{frozen: f}
+		d := dispatch{frozen: f, signed: signatureOf(signatures, &f) != ""}
+		d.frozen.Body = nil // a province's weigh megabytes
 		for _, s := range deliveries {
 			if s.School == 0 && s.Day == f.Day && s.Revision == f.Revision {
 				d.sent = append(d.sent, s)

@@ -29,11 +29,17 @@ type Report struct {
 	Quality *Quality   `json:"quality,omitempty"`
 	Changes []Change   `json:"changes,omitempty"` // since the revision before
 
-	activity *canyu.Activity
-	messages []canyu.Message
-	late     bool
-	sample   bool
-	school   bool // it is one school's own: see Of
+	// Audit is the newest line of the audit log when the report was frozen: whoever
+	// has the report has seen the log up to there.
+	Audit *canyu.AuditHead `json:"audit,omitempty"`
+
+	body      []byte // as it was frozen; nil where it is not
+	signature string // of body: report.json.sig; "" for none
+	activity  *canyu.Activity
+	messages  []canyu.Message
+	late      bool
+	sample    bool
+	school    bool // it is one school's own: see Of
 }
 
 // Numbers are what is told of a region, a school or a part of a region.
@@ -131,7 +137,7 @@ type Change struct {
 
 // Thaw is the report that was frozen.
 func Thaw(a *canyu.Activity, f canyu.Frozen) (*Report, error) {
-	r := &Report{activity: a}
+	r := &Report{activity: a, body: f.Body}
 	if err := json.Unmarshal(f.Body, r); err != nil {
 		return nil, fmt.Errorf("cannot read the frozen report of %s, %s, revision %d: %w", f.Region, f.Day, f.Revision, err)
 	}

@@ -16,7 +16,7 @@ func (r *Report) Of(code canyu.SchoolCode) *Report {
 	}
 	s := r.Schools[i]
 	own := *r
-	own.school = true
+	own.school, own.body, own.signature, own.Audit = true, nil, "", nil // it is part of what was frozen and signed
 	own.Total, own.Schools, own.Regions, own.Days = s.Numbers, []School{s}, nil, []DayCount{}
 	if s.Region != 0 {
 		own.Region = s.Region

@@ -24,6 +24,8 @@ type Sender struct {
 	Ledger   canyu.Ledger // only for claims
 	Calendar *Calendar
 	Mailer   Mailer
+	Signer   *Signer         // of what is frozen; nil: it is not signed
+	Audit    *canyu.AuditLog // whose newest line stands in what is frozen; nil: none does
 	// Activities are those that Scheduler and Status look after.
 	Activities []*canyu.Activity
 	Language   string           // of all mails; "" is the activity's own
@@ -169,7 +171,7 @@ func (w *work) do(ctx context.Context) error {
 			return err
 		}
 	} else {
-		if report, err = Thaw(w.activity, *newest); err != nil {
+		if report, err = thawSigned(ctx, w.Archive, w.activity, *newest); err != nil {
 			return err
 		}
 		if err := w.enlist(ctx, report, b.roster); err != nil {
@@ -215,11 +217,24 @@ func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, ne
 		w.result.Outcome, w.result.Revision = Unchanged, report.Revision-1
 		return nil, nil
 	}
+	if w.Audit != nil {
+		head, err := w.Audit.Head(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if head.Sequence > 0 {
+			report.Audit = &head
+		}
+	}
 	body, err := json.Marshal(report)
 	if err != nil {
 		return nil, err
 	}
 	if err := w.enlist(ctx, report, b.roster); err != nil {
+		return nil, err
+	}
+	signature, err := w.sign(ctx, report, body)
+	if err != nil {
 		return nil, err
 	}
 	kept, err := w.Archive.Freeze(ctx, canyu.Frozen{Activity: report.Activity, Region: report.Region, Day: report.Day,
@@ -229,9 +244,10 @@ func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, ne
 	}
 	w.log().Info("report frozen", "activity", report.Activity, "region", report.Region, "day", report.Day, "revision", report.Revision)
 	if bytes.Equal(kept.Body, body) {
+		report.body, report.signature = body, signature
 		return report, nil
 	}
-	return Thaw(w.activity, kept)
+	return thawSigned(ctx, w.Archive, w.activity, kept)
 }
 
 func (w *work) readRows(ctx context.Context) error {

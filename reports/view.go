@@ -83,6 +83,9 @@ func newView(r *Report, s speaker) *view {
 	if name == code {
 		v.Place = code
 	}
+	if r.Signed() {
+		v.Footer = append(v.Footer, s.say("footer.signed", signedBy(r.signature)))
+	}
 	if r.Final() {
 		v.Heading = s.say("heading.final")
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	texttemplate "text/template"
@@ -49,7 +50,27 @@ func (r *Report) Write(ctx context.Context, dir, lang string) error {
 			return fmt.Errorf("cannot write %s: %w", form.name, err)
 		}
 	}
+	if !r.Signed() { // nor may one of another report stay there
+		if err := os.Remove(filepath.Join(dir, signatureName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := writeFile(filepath.Join(dir, signatureName), r.Signature); err != nil {
+		return fmt.Errorf("cannot write %s: %w", signatureName, err)
+	}
 	return nil
+}
+
+const signatureName = "report.json.sig"
+
+// Signed reports whether there is a signature of the report as it was frozen.
+func (r *Report) Signed() bool { return r.signature != "" }
+
+// Signature writes report.json.sig.
+func (r *Report) Signature(w io.Writer) error {
+	_, err := io.WriteString(w, r.signature)
+	return err
 }
 
 func writeFile(name string, write func(io.Writer) error) error {
@@ -60,8 +81,13 @@ func writeFile(name string, write func(io.Writer) error) error {
 	return errors.Join(write(file), file.Close())
 }
 
-// JSON writes report.json.
+// JSON writes report.json: of a frozen report the very bytes that were frozen, which
+// are what is signed.
 func (r *Report) JSON(w io.Writer) error {
+	if r.body != nil {
+		_, err := w.Write(r.body)
+		return err
+	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")

@@ -21,6 +21,10 @@ type reportCommand struct {
 	Send   reportSend   `cmd:"" help:"Freeze and deliver the report of a day. Safe to repeat."`
 	Status reportStatus `cmd:"" help:"Which reports are due, were sent, to whom, and what the mail server said."`
 	Test   reportTest   `cmd:"" help:"Send a sample to one address."`
+
+	Key   reportKeyCommand   `cmd:"" help:"The public keys that reports are signed with."`
+	Check reportCheckCommand `cmd:"" help:"Check the signature of a report.json. Asks nobody."`
+	Sign  reportSignCommand  `cmd:"" help:"Sign reports that were frozen before there were signatures."`
 }
 
 // which is one report.
@@ -96,7 +100,11 @@ func (c *reportRender) Run(ctx context.Context, out stdout, errOut stderr) error
 	if err := r.Write(ctx, c.Out, c.Lang); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%s: report.html, report.txt, report.xlsx, report.json\n", c.Out)
+	fmt.Fprintf(out, "%s: report.html, report.txt, report.xlsx, report.json", c.Out)
+	if r.Signed() {
+		fmt.Fprint(out, ", report.json.sig")
+	}
+	fmt.Fprintln(out)
 	return nil
 }
 
@@ -158,7 +166,12 @@ func (s *settings) silent(e *engines, log *slog.Logger) (*reports.Sender, error)
 	if err != nil {
 		return nil, err
 	}
-	return &reports.Sender{Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Holder: holder, Log: log}, nil
+	secret, err := s.secret()
+	if err != nil {
+		return nil, err
+	}
+	return &reports.Sender{Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Holder: holder, Log: log,
+		Signer: s.signer(secret), Audit: s.auditLog(e, secret)}, nil
 }
 
 // sender delivers by the mail server or the outbox that the settings name.

@@ -51,6 +51,7 @@ type settings struct {
 	Rebuild      string             `yaml:"rebuild"`       // manual | auto: a ledger that lost its data
 	Calendar     string             `yaml:"calendar"`
 	Links        linkSettings       `yaml:"links"`
+	ReportKeys   []string           `yaml:"report_keys"` // ids; the first signs reports, the others have signed earlier ones
 	Viewers      int                `yaml:"viewers"`    // live streams that this node serves at once
 	WallWords    string             `yaml:"wall_words"` // file of words, one a line, that hold a message for a closer look
 	Policy       policySettings     `yaml:"policy"`     // of every activity
@@ -88,7 +89,7 @@ func (f *Flags) settings() (*settings, error) {
 		}
 	}
 	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, BacklogLimit: 5_000_000, Rebuild: "manual",
-		Links: linkSettings{Keys: []string{"a"}}, Viewers: 10_000}
+		Links: linkSettings{Keys: []string{"a"}}, ReportKeys: []string{"a"}, Viewers: 10_000}
 	var errs []error
 	if path != "" {
 		text, err := os.ReadFile(path)
@@ -159,6 +160,7 @@ func (s *settings) check() (errs []error) {
 		wrong("viewers %d: want at least 1", s.Viewers)
 	}
 	s.Links.check(wrong)
+	s.checkReportKeys(wrong)
 	if s.SMTP.URL != "" && s.SMTP.From == "" {
 		wrong("smtp.from: missing")
 	}
