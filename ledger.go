@@ -75,6 +75,10 @@ type Ledger interface {
 	// As exact as Counts, and ErrLost likewise.
 	Participants(ctx context.Context, activity string, class Class, role Role) ([]Participant, error)
 
+	// Members are the participants of each of the classes, in order. As exact as
+	// Counts, and ErrLost likewise.
+	Members(ctx context.Context, activity string, classes []Class) ([]Members, error)
+
 	// Total is how many participants the activity has, over all roles.
 	Total(ctx context.Context, activity string) (int, error)
 
@@ -116,6 +120,9 @@ type Ledger interface {
 	// Close lets go of the ledger. What Record acknowledged is already safe.
 	Close() error
 }
+
+// Members are the participants of a class, ascending, indexed by Role.
+type Members [Public + 1][]Participant
 
 // Batch is what is recorded at once: participations of one activity.
 type Batch struct {

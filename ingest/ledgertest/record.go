@@ -61,10 +61,27 @@ func participantsOfAClass(t *testing.T, k *kit) {
 				t.Fatalf("%s of %s: %v, %v; want %v", c.role, c.class, got, err, c.want)
 			}
 		}
+		var many []canyu.Class // more than any engine reads at once
+		for i := range 120 {
+			many = append(many, canyu.Class{School: 1, Grade: 1, Number: uint16(i + 1)})
+		}
+		all, err := k.Members(t.Context(), k.activity, append(many, other.Class, class))
+		if err != nil || len(all) != 122 || len(all[119][canyu.Student]) != 0 {
+			t.Fatalf("members: %d of 122, %v", len(all), err)
+		}
+		if got := all[120]; !slices.Equal(got[canyu.Student], []canyu.Participant{7}) || len(got[canyu.Parent]) != 0 {
+			t.Fatalf("members of %s: %v", other.Class, got)
+		}
+		if got := all[121]; !slices.Equal(got[canyu.Student], []canyu.Participant{1, 3, math.MaxInt64}) || !slices.Equal(got[canyu.Parent], []canyu.Participant{8}) {
+			t.Fatalf("members of %s: %v", class, got)
+		}
 		k.reopen()
 	}
 	if err := k.Unmark(t.Context(), k.activity); err != nil {
 		t.Fatal(err)
+	}
+	if got, err := k.Members(t.Context(), k.activity, []canyu.Class{class}); !errors.Is(err, canyu.ErrLost) {
+		t.Fatalf("members without its mark: %v, %v; want ErrLost", got, err)
 	}
 	if got, err := k.Participants(t.Context(), k.activity, class, canyu.Student); !errors.Is(err, canyu.ErrLost) {
 		t.Fatalf("without its mark: %v, %v; want ErrLost", got, err)

@@ -1,0 +1,51 @@
+package redisledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/canyu/canyu"
+)
+
+// membersAtOnce bounds a pipeline, so that a batch never waits for long behind it.
+const membersAtOnce = 50
+
+// Members implements canyu.Ledger.
+func (l *Ledger) Members(ctx context.Context, activity string, classes []canyu.Class) ([]canyu.Members, error) {
+	all := make([]canyu.Members, 0, len(classes))
+	for some := range slices.Chunk(classes, membersAtOnce) {
+		pipe := l.rdb.Pipeline()
+		mark := pipe.Exists(ctx, prefix(activity)+"epoch")
+		sets := make([]*redis.StringSliceCmd, 0, len(some)*len(canyu.Roles))
+		for _, c := range some {
+			for _, r := range canyu.Roles {
+				sets = append(sets, pipe.SMembers(ctx, setKey(activity, c, r)))
+			}
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, fmt.Errorf("cannot read the participants of classes: %w", err)
+		}
+		if mark.Val() == 0 {
+			return nil, canyu.ErrLost
+		}
+		for i := range some {
+			var of canyu.Members
+			for j, r := range canyu.Roles {
+				for _, text := range sets[i*len(canyu.Roles)+j].Val() {
+					n, err := strconv.ParseUint(text, 10, 64)
+					if err != nil {
+						return nil, fmt.Errorf("cannot read the participants of class %s: %w", some[i], err)
+					}
+					of[r] = append(of[r], canyu.Participant(n))
+				}
+				slices.Sort(of[r]) // an intset is sorted already, a larger set is not
+			}
+			all = append(all, of)
+		}
+	}
+	return all, nil
+}
