@@ -1,5 +1,7 @@
 # Everything that a laptop and CI do. The only place where versions of tools stand.
 GOLANGCI_LINT := v2.15.0
+GOVULNCHECK := v1.9.0
+CYCLONEDX_GOMOD := v1.10.0
 FUZZTIME ?= 1m
 ARGS ?=
 
@@ -8,6 +10,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 linter := bin/golangci-lint-$(GOLANGCI_LINT)
+auditor := bin/govulncheck-$(GOVULNCHECK)
+lister := bin/cyclonedx-gomod-$(CYCLONEDX_GOMOD)
 
 .PHONY: help
 help: ## this list
@@ -32,6 +36,34 @@ test: deps ## format, vet, lint, then every test, against servers of its own
 .PHONY: lint
 lint: $(linter) ## the pinned linter, import rules among others
 	$(linter) run ./...
+
+# Known vulnerabilities in what the program calls, by the Go project's database or a copy
+# of it: make audit VULNDB=file:///srv/vulndb where the network is closed.
+VULNDB ?= https://vuln.go.dev
+
+.PHONY: audit
+audit: $(auditor) ## known vulnerabilities, and the licence of every dependency
+	$(auditor) -db $(VULNDB) -show version ./...
+	go test -count=1 -run '^TestDependencies$$' .
+
+.PHONY: sbom
+sbom: $(lister) ## bin/canyu.cdx.json: what the program is made of, as CycloneDX
+	@mkdir -p bin
+	CGO_ENABLED=0 $(lister) app -json -licenses -std -main cmd/canyu -output bin/canyu.cdx.json .
+
+.PHONY: licences
+licences: ## bin/licences.txt: the texts that go with the program
+	@mkdir -p bin
+	@go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Dir}}{{end}}{{end}}' ./cmd/canyu | sort -u | while read -r module dir; do \
+	  printf '\n===== %s\n\n' "$$module"; find "$$dir" -maxdepth 1 -type f \( -iname 'licen[sc]e*' -o -iname 'copying*' -o -iname 'notice*' \) | sort | xargs -r -d '\n' cat; \
+	done >bin/licences.txt
+	@printf '\n===== Go\n\n' >>bin/licences.txt; cat "$$(go env GOROOT)/LICENSE" reports/font/OFL.txt reports/calendar/LICENSE.chinese-days >>bin/licences.txt
+	@echo "bin/licences.txt: $$(grep -c '^=====' bin/licences.txt) licences"
+
+# Tools are built from source at their first use; Go's checksum database vouches for it.
+$(auditor) $(lister):
+	@GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install -trimpath $(if $(findstring govulncheck,$@),golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK),github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_GOMOD))
+	@mv bin/$(if $(findstring govulncheck,$@),govulncheck,cyclonedx-gomod) $@
 
 # Built from source at its first use, which takes a minute or two.
 $(linter):

@@ -15,7 +15,7 @@ import (
 func TestLayout(t *testing.T) {
 	t.Parallel()
 	folders := []string{"cmd", "deploy", "ingest", "loadtest", "reports", "rollup"}
-	files := []string{"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "README.zh.md", "go.mod", "go.sum"}
+	files := []string{"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "README.zh.md", "SECURITY.md", "go.mod", "go.sum"}
 	ignored := []string{"bin", "canyu", "data"} // by .gitignore: what building and running leave behind
 
 	top, err := os.ReadDir(".")
