@@ -105,7 +105,7 @@ func (b *bureau) checkLetter() {
 	})
 	m := b.server.Mails()[i]
 	text := plain(b.t, m)
-	for _, want := range []string{"宣州区第一小学应参与学生 50 人，已参与 10 人，参与率 20.0%", "三年级1班\n  人数 50 · 已参与 10 · 参与率 20.0%\n  40 人未参与", "一年级1班\n  人数 40 · 已参与 0 · 参与率 0%\n  鼓励参与", "第 1 版"} {
+	for _, want := range []string{"宣州区第一小学应参与学生 50 人，已参与 10 人，参与率 20.0%", "三年级1班\n  人数 50 · 已参与 10 · 参与率 20.0%\n  还差 40 人", "一年级1班\n  人数 40 · 已参与 0 · 参与率 0%\n  鼓励参与", "第 1 版"} {
 		if !strings.Contains(text, want) {
 			b.t.Errorf("the letter does not say %q:\n%s", want, text)
 		}
