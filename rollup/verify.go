@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"time"
@@ -19,6 +20,7 @@ type Difference struct {
 	Facts   int  // participants in the archive or on their way to it in the log; for the total, the sum of the classes in the ledger
 	Rollups int  // the sum of the rollups
 	Days    bool // the sums agree, but rollups and facts of a day do not, or their submissions
+	Members bool // ledger and facts have as many participants, but others
 }
 
 func (d Difference) String() string {
@@ -28,6 +30,9 @@ func (d Difference) String() string {
 	s := fmt.Sprintf("class %s, %s: ledger %d, archive %d, rollups %d", d.Class, d.Role, d.Ledger, d.Facts, d.Rollups)
 	if d.Days {
 		s += ", days or submissions of the rollups differ from the archive"
+	}
+	if d.Members {
+		s += ", but the participants are others"
 	}
 	return s
 }
@@ -47,7 +52,7 @@ const (
 // against its counts before and after. Rollups lag behind the log, so classes in
 // it are left out there, and what differs is looked at again before it is told.
 func Verify(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity string, classes []canyu.Class, schools []canyu.SchoolCode) ([]Difference, error) {
-	v := &verification{ledger: l, archive: a, activity: activity, schools: schools, in: make(map[canyu.SchoolCode]bool), classes: make(map[canyu.Class]bool)}
+	v := &verification{seed: maphash.MakeSeed(), ledger: l, archive: a, activity: activity, schools: schools, in: make(map[canyu.SchoolCode]bool), classes: make(map[canyu.Class]bool)}
 	for _, s := range schools {
 		v.in[s] = true
 	}
@@ -103,6 +108,7 @@ func Repair(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity strin
 }
 
 type verification struct {
+	seed     maphash.Seed
 	ledger   canyu.Ledger
 	archive  canyu.Archive
 	activity string
@@ -139,7 +145,7 @@ func (v *verification) look(ctx context.Context) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts, err := v.facts(ctx, tallies, pending)
+	facts, err := v.facts(ctx, pending)
 	if err != nil {
 		return nil, err
 	}
@@ -161,10 +167,14 @@ func (v *verification) look(ctx context.Context) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	strangers, err := v.strangers(ctx, before, after, facts)
+	if err != nil {
+		return nil, err
+	}
 	if len(pending) > 0 || totalBefore != totalAfter {
 		v.moving = true
 	}
-	differences := v.compare(before, after, facts, rollupsThatDiffer(tallies, rollups), sums(rollups), pending)
+	differences := v.compare(before, after, facts, rollupsThatDiffer(tallies, rollups), sums(rollups), strangers, pending)
 	if v.schools != nil {
 		return differences, nil
 	}
@@ -230,29 +240,29 @@ func (v *verification) pending(ctx context.Context) (map[classRole]map[canyu.Par
 }
 
 // facts are the participants of archive and log together. One that is in both
-// (stored, not yet acknowledged) is one: where the log has something, the
-// archive's rows are looked at one by one.
-func (v *verification) facts(ctx context.Context, tallies []canyu.Rollup, pending map[classRole]map[canyu.Participant]bool) (map[classRole]int, error) {
-	facts := make(map[classRole]int)
-	for g, n := range sums(tallies) {
-		if pending[g] == nil {
-			facts[g] = n
-		}
-	}
-	if len(pending) == 0 {
-		return facts, nil
+// (stored, not yet acknowledged) is one. The archive's rows are looked at one by one:
+// as many as there should be may still be others.
+func (v *verification) facts(ctx context.Context, pending map[classRole]map[canyu.Participant]bool) (map[classRole]crowd, error) {
+	facts := make(map[classRole]crowd)
+	add := func(g classRole, p canyu.Participant) {
+		c := facts[g]
+		c.add(v.seed, p)
+		facts[g] = c
 	}
 	for r, err := range v.archive.Participants(ctx, v.activity) {
 		if err != nil {
 			return nil, err
 		}
-		if g := (classRole{r.Class, r.Role}); pending[g] != nil {
-			facts[g]++
+		if v.concerns(r.Class) {
+			g := classRole{r.Class, r.Role}
+			add(g, r.Participant)
 			delete(pending[g], r.Participant)
 		}
 	}
 	for g, rest := range pending {
-		facts[g] += len(rest)
+		for p := range rest {
+			add(g, p)
+		}
 	}
 	return facts, nil
 }
@@ -288,12 +298,16 @@ func rollupsThatDiffer(facts, rollups []canyu.Rollup) map[classRole]bool {
 	return differ
 }
 
-func (v *verification) compare(before, after, facts map[classRole]int, stale map[classRole]bool, rollups map[classRole]int, pending map[classRole]map[canyu.Participant]bool) []Difference {
+func (v *verification) compare(before, after map[classRole]int, facts map[classRole]crowd, stale map[classRole]bool, rollups map[classRole]int,
+	strangers map[classRole]bool, pending map[classRole]map[canyu.Participant]bool) []Difference {
 	groups := make(map[classRole]bool)
-	for _, m := range []map[classRole]int{before, after, facts, rollups} {
+	for _, m := range []map[classRole]int{before, after, rollups} {
 		for g := range m {
 			groups[g] = true
 		}
+	}
+	for g := range facts {
+		groups[g] = true
 	}
 	for g := range stale {
 		groups[g] = true
@@ -301,10 +315,11 @@ func (v *verification) compare(before, after, facts map[classRole]int, stale map
 	var differences []Difference
 	for g := range groups {
 		behind := pending[g] != nil
-		if facts[g] >= before[g] && facts[g] <= after[g] && (behind || !stale[g]) && (before[g] != 0 || facts[g] == after[g]) {
+		n := facts[g].n
+		if n >= before[g] && n <= after[g] && (behind || !stale[g]) && (before[g] != 0 || n == after[g]) && !strangers[g] {
 			continue
 		}
-		d := Difference{Class: g.class, Role: g.role, Ledger: after[g], Facts: facts[g], Rollups: rollups[g]}
+		d := Difference{Class: g.class, Role: g.role, Ledger: after[g], Facts: n, Rollups: rollups[g], Members: strangers[g]}
 		d.Days = !behind && d.Facts == d.Rollups && stale[g]
 		differences = append(differences, d)
 	}
