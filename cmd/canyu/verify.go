@@ -28,7 +28,11 @@ func (c *verifyCommand) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return err
 	}
-	differs := false
+	records, err := c.verifyRecords(ctx, s, e, out)
+	if err != nil {
+		return err
+	}
+	differs := !records
 	for _, a := range s.activities {
 		agree, err := c.verify(ctx, s, e, a.ID, scope, out)
 		if err != nil {
