@@ -76,6 +76,16 @@ type site struct {
 // returned so that a test can take it away.
 func newSite(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster, theme ...*ingest.Theme) (*site, canyu.Ledger) {
 	t.Helper()
+	return newSiteOf(t, a, now, roster, func(c *ingest.Config) {
+		for _, th := range theme {
+			c.Themes = map[string]*ingest.Theme{a.ID: th}
+		}
+	})
+}
+
+// newSiteOf is newSite with a configuration that is changed.
+func newSiteOf(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster, change func(*ingest.Config)) (*site, canyu.Ledger) {
+	t.Helper()
 	at, err := time.ParseInLocation(time.DateTime, now, shanghai)
 	if err != nil {
 		t.Fatal(err)
@@ -85,19 +95,16 @@ func newSite(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster, 
 		t.Fatal(err)
 	}
 	out := &strings.Builder{}
-	themes := make(map[string]*ingest.Theme)
-	for _, th := range theme {
-		themes[a.ID] = th
-	}
-	s := ingest.NewServer(ingest.Config{
-		Themes:     themes,
+	config := ingest.Config{
 		Activities: []*canyu.Activity{a},
 		Ledger:     ledger,
 		Archive:    &rosterArchive{roster: roster, epoch: make(map[string]string)},
 		Secret:     []byte("0123456789abcdef0123456789abcdef"),
 		Now:        func() time.Time { return at },
 		Log:        slog.New(slog.NewTextHandler(out, nil)),
-	})
+	}
+	change(&config)
+	s := ingest.NewServer(config)
 	ln := fasthttputil.NewInmemoryListener()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
