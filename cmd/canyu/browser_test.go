@@ -26,6 +26,7 @@ var browserActivities = []struct {
 	{"byName", "qingming-names", -1, 1, "identify: name"},
 	{"themed", "flag", -1, 1, "identify: seat\n    page: {theme: %s, grey: always}"},
 	{"wall", "qingming-wall", -1, 1, "identify: seat\n    wall: on"},
+	{"closed", "qingming-closed", -1, 1, "identify: seat\n    public: {counts: none}\n    consent: {required: on, by: {zh-Hans: 宣州区教育体育局}, contact: 0563-0000000}"},
 }
 
 // browserSchools is how many tests may have a school of their own.
