@@ -32,8 +32,9 @@ func (s *Server) describe(ctx *fasthttp.RequestCtx, a *activity) {
 		RequiredGrades []int          `json:"required_grades"`
 		Roles          []canyu.Role   `json:"roles"`
 		Identify       canyu.Identify `json:"identify"`
+		Privacy        string         `json:"privacy"` // address of what pupils and guardians are told
 		Now            string         `json:"now"`
-	}{a.ID, a.Title, a.Zone.String(), a.FirstDay, a.LastDay, state, a.Steps, required, a.Roles, a.Identify,
+	}{a.ID, a.Title, a.Zone.String(), a.FirstDay, a.LastDay, state, a.Steps, required, a.Roles, a.Identify, "/a/" + a.ID + "/privacy",
 		now.In(a.Zone).Format(time.RFC3339)})
 }
 
