@@ -26,6 +26,7 @@ type Pages struct {
 	Ledger     canyu.Ledger
 	Links      *canyu.Keyring
 	Audit      *canyu.AuditLog // of what visitors decide; nil: it is not kept
+	Signer     *Signer         // whose public keys are shown; nil: none
 	Calendar   *Calendar
 	// Alarms are told to bureaus; see Sender.Alarms. nil: none.
 	Alarms func(ctx context.Context, now time.Time) ([]Line, error)
@@ -73,7 +74,7 @@ func (p *Pages) log() *slog.Logger {
 func (p *Pages) Handle(ctx *fasthttp.RequestCtx) {
 	path := string(ctx.Path())
 	if name, ok := strings.CutPrefix(path, "/pages/"); ok {
-		servePageAsset(ctx, name)
+		p.public(ctx, name)
 		return
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), 20*time.Second)

@@ -30,6 +30,7 @@ type bureauView struct {
 	Reports  []dispatch
 	Later    bool // reports are still being read
 	NoReport bool
+	Key      string // where the public key is, if any report is signed
 }
 
 type columnHead struct {

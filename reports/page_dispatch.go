@@ -53,6 +53,9 @@ func (r *visit) reports(v *bureauView, region canyu.Region) {
 			d.Deliveries = append(d.Deliveries, deliveryRow{To: s.Recipient, State: string(s.State), Text: r.Say("delivery." + string(s.State)),
 				Answer: s.Answer, At: s.At.In(a.Zone).Format("01-02 15:04")})
 		}
+		if d.signed && len(r.p.Signer.Keys()) > 0 {
+			v.Key = "/pages/" + reportKeyFile
+		}
 		v.Reports = append(v.Reports, d)
 	}
 	v.NoReport = len(v.Reports) == 0

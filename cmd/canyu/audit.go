@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/canyu/canyu"
 )
@@ -65,4 +68,41 @@ func (s *settings) keptAuditHead() (h canyu.AuditHead, err error) {
 		return h, fmt.Errorf("cannot read the audit log's head: %w", err)
 	}
 	return h, nil
+}
+
+// auditKeys writes a line where the list of valid link keys is another one than the
+// newest line about it says: every link of a key that was taken out is revoked. It
+// waits for an archive that comes after the server.
+func (s *settings) auditKeys(ctx context.Context, e *engines, secret []byte, log *slog.Logger) error {
+	keys := strings.Join(s.Links.Keys, " ")
+	for ctx.Err() == nil {
+		was, err := auditedKeys(ctx, e.archive)
+		if err == nil && was == keys {
+			return nil
+		}
+		if err == nil {
+			err = s.auditLog(e, secret).Add(ctx, canyu.AuditEntry{Who: canyu.ByServer, What: canyu.AuditKeys, From: was, To: keys})
+		}
+		if err == nil {
+			return nil
+		}
+		log.Debug("cannot write down which link keys are valid; trying again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(5 * time.Second):
+		}
+	}
+	return nil
+}
+
+func auditedKeys(ctx context.Context, a canyu.AuditArchive) (keys string, err error) {
+	for line, err := range a.Audit(ctx) {
+		if err != nil {
+			return "", err
+		}
+		if line.What == canyu.AuditKeys {
+			keys = line.To
+		}
+	}
+	return keys, nil
 }

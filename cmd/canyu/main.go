@@ -43,6 +43,8 @@ type commands struct {
 	Link       linkCommand       `cmd:"" help:"Signed links for classes, schools and bureaus, with a QR code."`
 	Report     reportCommand     `cmd:"" help:"The reports to the bureau."`
 	Verify     verifyCommand     `cmd:"" help:"Compare ledger and archive class by class; exit 1 on any difference."`
+	Audit      auditCommand      `cmd:"" help:"Who did what: links, rosters, decisions, reports by hand, purges."`
+	Explain    explainCommand    `cmd:"" help:"From a report's number to rollups, facts and ledger, and what is in none of them and why."`
 	Deadletter deadletterCommand `cmd:"" help:"What the archive could not take."`
 	Rebuild    rebuildCommand    `cmd:"" help:"Restore a lost ledger from the archive."`
 	Backup     backupCommand     `cmd:"" help:"Copy everything of the embedded engines into a new folder, beside a running server."`

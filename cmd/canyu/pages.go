@@ -25,6 +25,7 @@ func (s *settings) pages(e *engines, secret []byte, log *slog.Logger) fasthttp.R
 	p := &reports.Pages{
 		Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Links: keys, Calendar: calendar, Log: log,
 		Audit:   s.auditLog(e, secret),
+		Signer:  s.signer(secret),
 		Seats:   book.Done,
 		Receipt: book.Receipt,
 		ClassLinks: func(_ context.Context, a *canyu.Activity, school *canyu.School, lang string) ([]byte, error) {

@@ -109,6 +109,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			group.Go(func() error { return pages.run(failed, listener) })
 		}
 	}
+	group.Go(func() error { return s.auditKeys(failed, e, secret, log) })
 	if slices.Contains(s.Run, "rollup") {
 		worker := s.worker(e, log)
 		registry.MustRegister(progress{worker, s.deadLetters()})
