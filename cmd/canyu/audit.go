@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -31,6 +33,20 @@ func (s *settings) audit(ctx context.Context, e *engines, line canyu.AuditEntry)
 	}
 	line.Who = canyu.ByCommand
 	return s.auditLog(e, secret).Add(ctx, line)
+}
+
+// fileSum names a file by its content, whatever it is called.
+func fileSum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return fmt.Sprintf("file with SHA-256 %x", h.Sum(nil)), nil
 }
 
 func (s *settings) auditHeadFile() string { return filepath.Join(s.Data, "audit.head") }

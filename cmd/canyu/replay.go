@@ -40,6 +40,13 @@ func (c *replayCommand) Run(ctx context.Context, out stdout, errOut stderr) (err
 		return err
 	}
 	defer lines.Close()
+	sum, err := fileSum(c.File)
+	if err != nil {
+		return err
+	}
+	if err := s.audit(ctx, e, canyu.AuditEntry{What: canyu.AuditReplay, Target: sum}); err != nil {
+		return err
+	}
 
 	server := ingest.NewServer(ingest.Config{Activities: s.activities, Ledger: e.ledger, Archive: e.archive, Secret: secret,
 		Log: slog.New(slog.NewTextHandler(errOut, nil))})

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/canyu/canyu"
@@ -46,7 +44,7 @@ func (c *rosterImport) Run(ctx context.Context, out stdout) error {
 		return err
 	}
 	defer e.close()
-	if err := c.audit(ctx, s, e, f, r); err != nil {
+	if err := c.audit(ctx, s, e, r); err != nil {
 		return err
 	}
 	if err := e.archive.ImportRoster(ctx, r); err != nil {
@@ -56,16 +54,13 @@ func (c *rosterImport) Run(ctx context.Context, out stdout) error {
 	return nil
 }
 
-// audit tells what is imported, and which file it was, whatever its name.
-func (*rosterImport) audit(ctx context.Context, s *settings, e *engines, f io.ReadSeeker, r *canyu.Roster) error {
+// audit tells what is imported.
+func (c *rosterImport) audit(ctx context.Context, s *settings, e *engines, r *canyu.Roster) error {
 	before, err := e.archive.Roster(ctx)
 	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	if _, err = f.Seek(0, io.SeekStart); err == nil {
-		_, err = io.Copy(h, f)
-	}
+	sum, err := fileSum(c.File)
 	if err != nil {
 		return err
 	}
@@ -73,7 +68,7 @@ func (*rosterImport) audit(ctx context.Context, s *settings, e *engines, f io.Re
 		schools, classes, enrolled := size(r)
 		return fmt.Sprintf("%d schools, %d classes, %d pupils", schools, classes, enrolled)
 	}
-	return s.audit(ctx, e, canyu.AuditEntry{What: canyu.AuditRoster, Target: fmt.Sprintf("file with SHA-256 %x", h.Sum(nil)),
+	return s.audit(ctx, e, canyu.AuditEntry{What: canyu.AuditRoster, Target: sum,
 		From: sizeText(before), To: sizeText(r)})
 }
 
