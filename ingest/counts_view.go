@@ -53,13 +53,13 @@ type (
 		Rate         *float64         `json:"rate"`
 	}
 	regionView struct {
-		Region       canyu.Region `json:"region"`
-		Name         string       `json:"name"`
-		Schools      int          `json:"schools"`
-		Enrolled     int          `json:"enrolled"`
-		Required     requiredView `json:"required"`
-		Participants people       `json:"participants"`
-		Rate         *float64     `json:"rate"`
+		Region       canyu.Region  `json:"region"`
+		Name         string        `json:"name"`
+		Schools      int           `json:"schools"`
+		Enrolled     int           `json:"enrolled"`
+		Required     *requiredView `json:"required"`
+		Participants people        `json:"participants"`
+		Rate         *float64      `json:"rate"`
 	}
 	todayView struct {
 		Day          canyu.Day `json:"day"`
