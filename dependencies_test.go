@@ -87,6 +87,7 @@ func goList(t *testing.T, args ...string) string {
 	var stderr bytes.Buffer
 	list := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
 	list.Stderr = &stderr
+	list.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
 	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v\n%s", err, &stderr)
