@@ -39,7 +39,7 @@ func complete(ctx context.Context, l Ledger, a Archive, activity string) error {
 	}
 	archived := 0
 	for _, r := range rollups {
-		archived += r.Participants
+		archived += r.Participants - r.Admitted // those are in no ledger
 	}
 	total, err := l.Total(ctx, activity)
 	if err != nil {

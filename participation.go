@@ -37,6 +37,7 @@ type Submission struct {
 type Participation struct {
 	Class       Class
 	Role        Role
+	Held        Suspicion // why it is held apart (see HeldArchive): not counted
 	Participant Participant
 	ID          uint64    // of the submission, within its participant
 	At          time.Time // when it was accepted, whole milliseconds

@@ -40,6 +40,7 @@ type recorded struct {
 	Grade       uint8  `json:"grade"`
 	Class       uint16 `json:"class"`
 	Role        uint8  `json:"role"`
+	Held        uint8  `json:"held,omitempty"`
 	Participant uint64 `json:"participant"`
 	ID          uint64 `json:"id"`
 	At          int64  `json:"at"` // Unix milliseconds
@@ -52,7 +53,7 @@ type recorded struct {
 func plain(rs []canyu.Recorded) []recorded {
 	var ps []recorded
 	for _, r := range rs {
-		ps = append(ps, recorded{uint64(r.Class.School), r.Class.Grade, r.Class.Number, uint8(r.Role), uint64(r.Participant), r.ID,
+		ps = append(ps, recorded{uint64(r.Class.School), r.Class.Grade, r.Class.Number, uint8(r.Role), uint8(r.Held), uint64(r.Participant), r.ID,
 			r.At.UnixMilli(), int32(r.Day), r.Message, r.Counted, r.Ordinal})
 	}
 	return ps
@@ -64,7 +65,7 @@ func (d *DeadLetter) Participations() []canyu.Recorded {
 	for _, p := range d.Recorded {
 		rs = append(rs, canyu.Recorded{
 			Participation: canyu.Participation{
-				Class: canyu.Class{School: canyu.SchoolCode(p.School), Grade: p.Grade, Number: p.Class}, Role: canyu.Role(p.Role),
+				Class: canyu.Class{School: canyu.SchoolCode(p.School), Grade: p.Grade, Number: p.Class}, Role: canyu.Role(p.Role), Held: canyu.Suspicion(p.Held),
 				Participant: canyu.Participant(p.Participant), ID: p.ID, At: time.UnixMilli(p.At).UTC(), Day: canyu.Day(p.Day), Message: p.Message},
 			Outcome: canyu.Outcome{Counted: p.Counted, Ordinal: p.Ordinal}})
 	}

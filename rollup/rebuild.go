@@ -42,6 +42,9 @@ func rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fin
 	if err != nil {
 		return err
 	}
+	if p, err := a.Purged(ctx, activity); err != nil || !p.Participants.IsZero() {
+		return cmp.Or(err, canyu.ErrPurged)
+	}
 	intended, err := a.Epoch(ctx, intention(activity))
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func rebuild(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity, fin
 	}
 	expected := 0
 	for _, t := range tallies {
-		expected += t.Participants
+		expected += t.Participants - t.Admitted
 	}
 	if err := l.Restore(ctx, activity, intended, fingerprint, atLeast(expected, a.Participants(ctx, activity)), progress); err != nil {
 		return err

@@ -145,6 +145,7 @@ func (v *verification) look(ctx context.Context) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	tallies = canyu.WithoutAdmitted(tallies) // they are in no ledger, and derived anew at each look
 	facts, err := v.facts(ctx, pending)
 	if err != nil {
 		return nil, err
@@ -153,6 +154,7 @@ func (v *verification) look(ctx context.Context) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	rollups = canyu.WithoutAdmitted(rollups)
 	for _, r := range slices.Concat(tallies, rollups) {
 		v.learn(r.Class)
 	}

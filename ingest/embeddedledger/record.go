@@ -139,6 +139,10 @@ func (a *activity) decide(ps []canyu.Participation) (fresh int) {
 	seen := make(map[member]struct{}, len(ps))
 	for i := range ps {
 		p := &ps[i]
+		if p.Held != canyu.Unsuspected {
+			a.outcomes = append(a.outcomes, '0')
+			continue
+		}
 		m := member{setKey{p.Class, p.Role}, p.Participant}
 		_, repeat := seen[m]
 		if s := a.sets[m.setKey]; !repeat && s != nil {

@@ -19,13 +19,23 @@ import (
 
 // version is the first byte of a payload. An entry outlives an upgrade of the
 // program: a new form gets a new number, and the old one stays readable.
-const version = 1
+const (
+	version     = 1
+	versionHeld = 2 // has some that are held: why follows the role
+)
 
 var errCut = errors.New("log payload: cut short or damaged")
 
 // Append appends the payload of ps to dst.
 func Append(dst []byte, ps []canyu.Participation) []byte {
-	dst = append(dst, version)
+	form, held := byte(version), false
+	for i := range ps {
+		if ps[i].Held != canyu.Unsuspected {
+			form, held = versionHeld, true
+			break
+		}
+	}
+	dst = append(dst, form)
 	dst = binary.AppendUvarint(dst, uint64(len(ps)))
 	var at, day int64
 	for i := range ps {
@@ -33,6 +43,9 @@ func Append(dst []byte, ps []canyu.Participation) []byte {
 		dst = binary.AppendUvarint(dst, uint64(p.Class.School))
 		dst = binary.AppendUvarint(dst, uint64(p.Class.Number))
 		dst = append(dst, p.Class.Grade, byte(p.Role))
+		if held {
+			dst = append(dst, byte(p.Held))
+		}
 		dst = binary.BigEndian.AppendUint64(dst, uint64(p.Participant))
 		dst = binary.BigEndian.AppendUint64(dst, p.ID)
 		ms := p.At.UnixMilli()
@@ -50,7 +63,8 @@ func Append(dst []byte, ps []canyu.Participation) []byte {
 // Damaged input is an error, never a panic.
 func Parse(payload []byte, before uint64, outcomes string, ordinal func(n uint64) uint64) ([]canyu.Recorded, error) {
 	r := reader{rest: payload}
-	if v := r.byte(); v != version {
+	v := r.byte()
+	if v != version && v != versionHeld {
 		return nil, fmt.Errorf("log payload: version %d is not known to this program", v)
 	}
 	n := r.uvarint()
@@ -69,6 +83,9 @@ func Parse(payload []byte, before uint64, outcomes string, ordinal func(n uint64
 		p.Class.Number = uint16(number)
 		p.Class.Grade = r.byte()
 		p.Role = canyu.Role(r.byte())
+		if v == versionHeld {
+			p.Held = canyu.Suspicion(r.byte())
+		}
 		p.Participant = canyu.Participant(r.uint64())
 		p.ID = r.uint64()
 		at += r.varint()
@@ -80,6 +97,9 @@ func Parse(payload []byte, before uint64, outcomes string, ordinal func(n uint64
 			return nil, errCut
 		}
 		if outcomes[i] == '1' {
+			if p.Held != canyu.Unsuspected {
+				return nil, errCut // what is held is never counted
+			}
 			before++
 			p.Counted, p.Ordinal = true, ordinal(before)
 		}

@@ -38,6 +38,25 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// What is held says so, and its batch has a form of its own; any other batch has the
+// form that programs of before read.
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	want := sample()
+	if b := ledgerlog.Append(nil, want); b[0] != 1 {
+		t.Errorf("form %d of a batch without held ones, want 1", b[0])
+	}
+	want[1].Held = canyu.Invented
+	payload := ledgerlog.Append(nil, want)
+	got, err := ledgerlog.Parse(payload, 41, "10", ordinal)
+	if err != nil || payload[0] != 2 || got[0].Participation != want[0] || got[1].Participation != want[1] {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	if _, err := ledgerlog.Parse(payload, 41, "11", ordinal); err == nil {
+		t.Error("what is held was counted, and is read")
+	}
+}
+
 // Whatever a disk or a stranger makes of a payload is an error, never a panic and
 // never another participation.
 func FuzzParse(f *testing.F) {
@@ -46,6 +65,9 @@ func FuzzParse(f *testing.F) {
 	for i := range whole {
 		f.Add(whole[:i], "01")
 	}
+	heldToo := sample()
+	heldToo[0].Held = canyu.MachinePace
+	f.Add(ledgerlog.Append(nil, heldToo), "01")
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, "1")
 	f.Fuzz(func(t *testing.T, payload []byte, outcomes string) {
 		rs, err := ledgerlog.Parse(payload, 0, outcomes, ordinal)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +26,7 @@ type writing struct {
 	sequence uint64
 	after    uint64
 	prefix   string
+	mark     string            // key of the epoch
 	writers  map[string]string // key by writer
 }
 
@@ -40,7 +40,7 @@ func (l *Ledger) writing(activity string) *writing {
 	defer l.mu.Unlock()
 	w := l.writings[activity]
 	if w == nil {
-		w = &writing{prefix: prefix(activity), keys: make(map[setID]*string), writers: make(map[string]string)}
+		w = &writing{prefix: prefix(activity), mark: prefix(activity) + "epoch", keys: make(map[setID]*string), writers: make(map[string]string)}
 		l.writings[activity] = w
 	}
 	return w
@@ -101,10 +101,14 @@ func (w *writing) arguments(b *canyu.Batch) []any {
 		writer = w.prefix + "w/" + b.Writer
 		w.writers[b.Writer] = writer
 	}
-	args := append(w.args[:0], "evalsha", record.Hash(), 4+n, w.prefix+"epoch", writer, w.prefix+"n", w.prefix+"log")
+	args := append(w.args[:0], "evalsha", record.Hash(), 4+n, w.mark, writer, w.prefix+"n", w.prefix+"log")
 	for i := range b.Participations {
 		p := &b.Participations[i]
-		args = append(args, w.key(b.Activity, setID{p.Class, p.Role}))
+		key := &w.mark
+		if p.Held == canyu.Unsuspected {
+			key = w.key(b.Activity, setID{p.Class, p.Role})
+		}
+		args = append(args, key)
 		w.members = append(w.members, uint64(p.Participant))
 	}
 	args = append(args, b.Epoch, &w.sequence, &w.after, w.payload)
@@ -136,56 +140,3 @@ func parseDecided(s string) (before uint64, outcomes string, err error) {
 }
 
 func ordinal(n uint64) uint64 { return n }
-
-// countsAtOnce bounds a pipeline, so that reading a province's classes never
-// keeps a batch waiting for long.
-const countsAtOnce = 1000
-
-// Counts implements canyu.Ledger.
-func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Class) ([]canyu.Tally, error) {
-	tallies := make([]canyu.Tally, len(classes))
-	for from := 0; from < len(classes); from += countsAtOnce {
-		some := classes[from:min(from+countsAtOnce, len(classes))]
-		pipe := l.rdb.Pipeline()
-		mark := pipe.Exists(ctx, prefix(activity)+"epoch")
-		counts := make([]*redis.IntCmd, 0, len(some)*len(canyu.Roles))
-		for _, c := range some {
-			for _, r := range canyu.Roles {
-				counts = append(counts, pipe.SCard(ctx, setKey(activity, c, r)))
-			}
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, fmt.Errorf("cannot count: %w", err)
-		}
-		if mark.Val() == 0 {
-			return nil, canyu.ErrLost
-		}
-		for i, n := range counts {
-			tallies[from+i/len(canyu.Roles)][canyu.Roles[i%len(canyu.Roles)]] = int(n.Val())
-		}
-	}
-	return tallies, nil
-}
-
-// Participants implements canyu.Ledger.
-func (l *Ledger) Participants(ctx context.Context, activity string, class canyu.Class, role canyu.Role) ([]canyu.Participant, error) {
-	pipe := l.rdb.Pipeline()
-	mark := pipe.Exists(ctx, prefix(activity)+"epoch")
-	set := pipe.SMembers(ctx, setKey(activity, class, role))
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("cannot read the participants of a class: %w", err)
-	}
-	if mark.Val() == 0 {
-		return nil, canyu.ErrLost
-	}
-	var members []canyu.Participant
-	for _, text := range set.Val() {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the participants of a class: %w", err)
-		}
-		members = append(members, canyu.Participant(n))
-	}
-	slices.Sort(members) // an intset is sorted already, a larger set is not
-	return members, nil
-}

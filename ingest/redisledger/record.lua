@@ -1,7 +1,8 @@
 -- Records one batch: all of it or, where it must be refused, nothing.
 --
 -- KEYS  1 epoch mark   2 the writer's newest reply   3 ordinals given   4 log
---       5… the set of each participation's class and role
+--       5… the set of each participation's class and role, or the epoch mark for one
+--         that is held: it goes into no set
 -- ARGV  1 epoch   2 sequence   3 after   4 payload   5… the participant of each participation
 --
 -- Replies "<sequence> <ordinals given before> <outcomes>", 'LOST' or 'STALE'.
@@ -16,9 +17,10 @@ if tonumber(sequence) < tonumber(ARGV[3]) then
   return 'LOST'
 end
 if tonumber(sequence) > tonumber(ARGV[2]) then return 'STALE' end
-local outcomes, counted = {}, 0
+local outcomes, counted, mark = {}, 0, KEYS[1]
 for i = 5, #ARGV do
-  local new = call('SADD', KEYS[i], ARGV[i])
+  local key, new = KEYS[i], 0
+  if key ~= mark then new = call('SADD', key, ARGV[i]) end
   outcomes[i - 4] = new
   counted = counted + new
 end

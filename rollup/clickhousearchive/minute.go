@@ -80,9 +80,14 @@ func (a *Archive) Days(ctx context.Context, activity string, schools []canyu.Sch
 			return nil, fmt.Errorf("cannot add up the days: %w", err)
 		}
 	}
-	return slices.SortedFunc(maps.Values(sums), func(x, y canyu.DaySum) int {
+	all := slices.SortedFunc(maps.Values(sums), func(x, y canyu.DaySum) int {
 		return cmp.Or(cmp.Compare(x.Day, y.Day), cmp.Compare(x.Role, y.Role))
-	}), nil
+	})
+	all, err := canyu.AddAdmittedDays(ctx, a, activity, schools, from, to, all)
+	if err != nil {
+		return nil, fmt.Errorf("cannot add up the days: %w", err)
+	}
+	return all, nil
 }
 
 // Latest implements canyu.Archive.

@@ -27,13 +27,19 @@ func (a *Archive) Store(ctx context.Context, activity string, rs []canyu.Recorde
 		submissions.grow(len(chunk))
 		participants.grow(len(chunk))
 		for i := range chunk {
+			if chunk[i].Held != canyu.Unsuspected {
+				continue
+			}
 			submissions.add(activity, &chunk[i])
 			if chunk[i].Counted {
 				participants.add(activity, &chunk[i])
 			}
 		}
-		err := a.insert(ctx, "submissions", groupColumns+", participant, id, at, day, message",
-			append(submissions.group(), submissions.participant, submissions.id, submissions.at, submissions.day, submissions.message)...)
+		err := a.storeHeld(ctx, activity, chunk)
+		if err == nil && len(submissions.activity) > 0 {
+			err = a.insert(ctx, "submissions", groupColumns+", participant, id, at, day, message",
+				append(submissions.group(), submissions.participant, submissions.id, submissions.at, submissions.day, submissions.message)...)
+		}
 		if err == nil && len(participants.activity) > 0 {
 			err = a.insert(ctx, "participants", groupColumns+", participant, at, day, ordinal",
 				append(participants.group(), participants.participant, participants.at, participants.day, participants.ordinal)...)

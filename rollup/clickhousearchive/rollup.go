@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/canyu/canyu"
@@ -52,6 +53,10 @@ func (a *Archive) Rollups(ctx context.Context, activity string, schools []canyu.
 			return nil, fmt.Errorf("cannot read rollups: %w", err)
 		}
 	}
+	all, err := canyu.AddAdmitted(ctx, a, activity, schools, from, to, all)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read rollups: %w", err)
+	}
 	return all, nil
 }
 
@@ -69,6 +74,10 @@ func (a *Archive) Tallies(ctx context.Context, activity string, schools []canyu.
 		if err != nil {
 			return nil, fmt.Errorf("cannot count facts: %w", err)
 		}
+	}
+	all, err := canyu.AddAdmitted(ctx, a, activity, schools, math.MinInt32, math.MaxInt32, all)
+	if err != nil {
+		return nil, fmt.Errorf("cannot count facts: %w", err)
 	}
 	slices.SortFunc(all, func(x, y canyu.Rollup) int {
 		return cmp.Or(x.Class.Compare(y.Class), cmp.Compare(x.Role, y.Role), cmp.Compare(x.Day, y.Day))

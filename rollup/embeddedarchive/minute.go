@@ -35,6 +35,9 @@ func (a *Archive) Days(ctx context.Context, activity string, schools []canyu.Sch
 		FROM groups g CROSS JOIN rollups r ON r.class_role = g.id
 		WHERE g.activity = ? AND r.day BETWEEN ? AND ?`+where+` GROUP BY r.day, g.role ORDER BY r.day, g.role`,
 		append([]any{activity, int64(from), int64(to)}, list...)...)
+	if err == nil {
+		days, err = canyu.AddAdmittedDays(ctx, a, activity, schools, from, to, days)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot add up the days: %w", err)
 	}

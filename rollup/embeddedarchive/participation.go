@@ -127,6 +127,9 @@ func (a *Archive) Store(ctx context.Context, activity string, rs []canyu.Recorde
 		submissions := inserter{tx.StmtContext(ctx, a.store.submissions), tx.StmtContext(ctx, a.store.submission), submissionColumns, nil}
 		for _, row := range rows {
 			r := &rs[row.index]
+			if r.Held != canyu.Unsuspected {
+				continue
+			}
 			at, day := r.At.UnixMilli(), int64(r.Day)
 			if r.Counted {
 				if err := participants.add(ctx, row.group, int64(r.Participant), at, day, int64(r.Ordinal)); err != nil {
@@ -137,7 +140,7 @@ func (a *Archive) Store(ctx context.Context, activity string, rs []canyu.Recorde
 				return err
 			}
 		}
-		return errors.Join(participants.flush(ctx), submissions.flush(ctx))
+		return errors.Join(participants.flush(ctx), submissions.flush(ctx), storeHeld(ctx, tx, rs, rows))
 	})
 	if err != nil {
 		return fmt.Errorf("cannot store participations: %w", err)

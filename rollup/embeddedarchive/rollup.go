@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/canyu/canyu"
@@ -85,6 +86,9 @@ func (a *Archive) Rollups(ctx context.Context, activity string, schools []canyu.
 	}, `SELECT g.school, g.grade, g.class, g.role, r.day, r.participants, r.submissions
 		FROM groups g JOIN rollups r ON r.class_role = g.id
 		WHERE g.activity = ? AND r.day BETWEEN ? AND ?`+where, append([]any{activity, int64(from), int64(to)}, list...)...)
+	if err == nil {
+		rollups, err = canyu.AddAdmitted(ctx, a, activity, schools, from, to, rollups)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read rollups: %w", err)
 	}
@@ -132,6 +136,10 @@ func (a *Archive) Tallies(ctx context.Context, activity string, schools []canyu.
 	all := make([]canyu.Rollup, 0, len(tallies))
 	for _, t := range tallies {
 		all = append(all, t)
+	}
+	all, err = canyu.AddAdmitted(ctx, a, activity, schools, math.MinInt32, math.MaxInt32, all)
+	if err != nil {
+		return nil, fmt.Errorf("cannot count facts: %w", err)
 	}
 	slices.SortFunc(all, func(x, y canyu.Rollup) int {
 		return cmp.Or(x.Class.Compare(y.Class), cmp.Compare(x.Role, y.Role), cmp.Compare(x.Day, y.Day))
