@@ -21,6 +21,7 @@ type Gate struct {
 	Links      *canyu.Keyring
 	Activities []*canyu.Activity
 	Now        func() time.Time
+	HTTPS      bool // visitors reach the site by it
 }
 
 // Check is [canyu.Keyring.Check] for the cookies of a request.
@@ -61,7 +62,7 @@ func (g *Gate) Exchange(ctx *fasthttp.RequestCtx, token string) {
 	c.SetPath("/")
 	c.SetHTTPOnly(true)
 	c.SetSameSite(fasthttp.CookieSameSiteLaxMode) // links are opened from mails and codes
-	c.SetSecure(ctx.IsTLS() || string(ctx.Request.Header.Peek("X-Forwarded-Proto")) == "https")
+	c.SetSecure(Secure(ctx, g.HTTPS))
 	if scope.Kind != canyu.AdminScope { // that one is gone with the browser
 		c.SetMaxAge(400 * 24 * 60 * 60) // as long as browsers allow; the token says when it ends
 	}

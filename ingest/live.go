@@ -64,6 +64,8 @@ const liveHeader = "HTTP/1.1 200 OK\r\n" +
 	"Cache-Control: no-store, no-transform\r\n" +
 	"Vary: Cookie\r\n" +
 	"Referrer-Policy: same-origin\r\n" +
+	"X-Content-Type-Options: nosniff\r\n" +
+	"Cross-Origin-Resource-Policy: same-origin\r\n" +
 	"X-Accel-Buffering: no\r\n" + // nginx would hold events back
 	"Connection: close\r\n\r\n"
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,10 +33,17 @@ type Config struct {
 	// said; 0: any number.
 	BacklogLimit int
 	Links        *canyu.Keyring          // nil: no link is valid
-	Pages        fasthttp.RequestHandler // /school/…, /bureau/… and /pages/…, which see to access themselves
+	Pages        fasthttp.RequestHandler // answers PageRoutes, and sees to access itself
+	PageRoutes   []canyu.Route
 	Themes       map[string]*Theme       // of the student page, by activity
+	Notices      map[string]*Notice      // what is told of the data, by activity; nil: the usual
 	Viewers      int                     // live streams at once; 0: 10,000
-	Metrics      fasthttp.RequestHandler // GET /metrics
+	Metrics      fasthttp.RequestHandler // GET /metrics; nil: they are told elsewhere
+	HTTPS        bool                    // visitors reach the site by it
+	Connections  int                     // at once; 0: 20,000, or half of the files that may be open
+	PerAddress   int                     // of them from one address; 0: any number
+	Watch        bool                    // abuse is held apart or slowed down
+	Proxies      []netip.Prefix          // whose X-Forwarded-For is believed
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -47,6 +55,8 @@ type Server struct {
 	hub        *hub
 	activities map[string]*activity
 	classes    atomic.Pointer[canyu.Roster] // nil until it was read once
+	rosterRead atomic.Int64                 // when it was read from the archive, or NewServer: UnixNano
+	requests   *Requests
 	http       *fasthttp.Server
 	metrics    *metrics
 	archived   archivedCache
@@ -54,19 +64,25 @@ type Server struct {
 	walls      wallCache
 	reports    *wallReports
 	large      *largeCounts
+	bodies     bodies
+	clients    clients
+	watch      *lookout // nil: nobody is watched
 }
 
 // activity is an activity being served.
 type activity struct {
 	*canyu.Activity
-	*identity
 	*committer
+	who      atomic.Pointer[identity] // nil until it is known
 	state    atomic.Pointer[attachment]
 	outcomes outcomeCounters
 	backlog  atomic.Int64 // participations that wait for the archive
 	refusals *refusals
+	pages    uint32 // stands for it in the tokens of its pages
+	admitted atomic.Pointer[map[canyu.Class]canyu.Tally]
 
 	discretion atomic.Pointer[discretion]
+	unnumbered atomic.Bool // participants are not told which number they have
 }
 
 // NewServer does not touch ledger or archive: Run does.
@@ -80,9 +96,9 @@ func NewServer(c Config) *Server {
 	if c.Links == nil {
 		c.Links = canyu.NewKeyring(c.Secret)
 	}
-	s := &Server{Config: c, gate: Gate{c.Links, c.Activities, c.Now}, activities: make(map[string]*activity), metrics: newMetrics(), reports: newWallReports(), large: newLargeCounts()}
+	s := &Server{Config: c, gate: Gate{c.Links, c.Activities, c.Now, c.HTTPS}, activities: make(map[string]*activity), metrics: newMetrics(), reports: newWallReports(), large: newLargeCounts()}
 	for _, ca := range c.Activities {
-		a := &activity{Activity: ca, identity: newIdentity(c.Secret, ca), outcomes: s.metrics.outcomesOf(ca.ID), refusals: newRefusals()}
+		a := &activity{Activity: ca, outcomes: s.metrics.outcomesOf(ca.ID), refusals: newRefusals(), pages: pageActivity(ca.ID)}
 		a.state.Store(&attachment{err: errors.New("not attached yet")})
 		a.committer = newCommitter(c.Ledger, c.Spool, ca.ID, a.epochNow)
 		a.committer.refused = a.refused
@@ -90,21 +106,33 @@ func NewServer(c Config) *Server {
 		a.committer.observe = s.metrics.observeCommit
 		s.activities[ca.ID] = a
 	}
+	s.judgeOrdinals()
+	s.clients.proxies = c.Proxies
+	if c.Watch {
+		s.watch = newLookout(s)
+	}
 	s.hub = newHub(s, c.Viewers)
+	s.requests = NewRequests(append(Routes(), c.PageRoutes...))
+	s.rosterRead.Store(time.Now().UnixNano())
 	s.http = &fasthttp.Server{
-		Handler:               s.Handle,
+		Handler:               s.requests.Watch(s.Handle),
 		ErrorHandler:          s.refuse,
 		Name:                  "canyu",
 		NoDefaultServerHeader: true,
 		NoDefaultDate:         true,
+		HeaderReceived:        s.received,
 		MaxRequestBodySize:    MaxBody,
-		ReadBufferSize:        8 << 10, // bounds the header
-		ReadTimeout:           20 * time.Second,
+		ReadBufferSize:        8 << 10,     // bounds the header
+		ReadTimeout:           requestTime, // for all of a request, from its first byte
 		WriteTimeout:          20 * time.Second,
 		IdleTimeout:           2 * time.Minute,
+		Concurrency:           connections(c.Connections),
+		MaxConnsPerIP:         c.PerAddress,
 		CloseOnShutdown:       true,
 		KeepHijackedConns:     true, // live streams close theirs
 		Logger:                quiet{},
+
+		DisablePreParseMultipartForm: true, // no form of ours is one
 	}
 	return s
 }
@@ -128,8 +156,10 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	for _, a := range s.activities {
 		wg.Go(func() { a.committer.run(background) })
 		wg.Go(func() { s.keepAttached(background, a) })
+		wg.Go(func() { s.keepForgetting(background, a) })
 		wg.Go(func() { s.keepBacklog(background, a) })
 		wg.Go(func() { s.keepRefusals(background, a) })
+		wg.Go(func() { s.keepAdmitted(background, a) })
 		if s.Spool != nil {
 			wg.Go(func() { a.committer.drain(background) })
 		}
@@ -140,7 +170,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	defer stop()
 
 	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(ln) }()
+	go func() { served <- s.http.Serve(Entrance(ln, s.http, s.Log)) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("cannot serve: %w", err)
@@ -184,99 +214,21 @@ func (s *Server) activity(id string) *canyu.Activity {
 
 func (s *Server) now() time.Time { return s.Now() }
 
-// Handle routes a request.
-func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
-	path := string(ctx.Path())
-	if path == "/v1/participations" {
-		if s.method(ctx, "POST") {
-			s.participations(ctx)
-		}
-		return
-	}
-	switch {
-	case strings.HasPrefix(path, "/v1/activities/"):
-		id, view, _ := strings.Cut(path[len("/v1/activities/"):], "/")
-		a := s.activities[id]
-		switch {
-		case a == nil:
-			problemOf(canyu.ErrUnknownActivity).write(ctx)
-		case !s.method(ctx, "GET"):
-		case view == "":
-			s.describe(ctx, a)
-		case view == "counts":
-			s.counts(ctx, a)
-		case view == "live":
-			s.live(ctx, a)
-		case view == "seats":
-			s.seats(ctx, a)
-		case view == "receipts":
-			s.receipts(ctx, a)
-		case view == "wall":
-			s.wallList(ctx, a.Activity)
-		default:
-			s.notFound(ctx)
-		}
-	case strings.HasPrefix(path, "/a/"):
-		if id, ok := strings.CutSuffix(path[len("/a/"):], "/wall"); ok {
-			s.wall(ctx, id)
-		} else {
-			s.page(ctx, path[len("/a/"):])
-		}
-	case strings.HasPrefix(path, "/assets/"):
-		if s.method(ctx, "GET") {
-			s.asset(ctx, path[len("/assets/"):])
-		}
-	case strings.HasPrefix(path, "/link/"):
-		if s.method(ctx, "GET") {
-			s.gate.Exchange(ctx, path[len("/link/"):])
-		}
-	case s.Pages != nil && (strings.HasPrefix(path, "/school/") || strings.HasPrefix(path, "/bureau/") || strings.HasPrefix(path, "/pages/")):
-		s.Pages(ctx)
-	case path == "/healthz":
-		if s.method(ctx, "GET") {
-			ctx.SetBodyString("ok\n")
-		}
-	case path == "/readyz":
-		if s.method(ctx, "GET") {
-			s.ready(ctx)
-		}
-	case path == "/metrics" && s.Metrics != nil:
-		if s.method(ctx, "GET") {
-			s.Metrics(ctx)
-		}
-	case path == "/":
-		if s.method(ctx, "GET") {
-			s.index(ctx)
-		}
-	default:
-		s.notFound(ctx)
-	}
-}
-
-// method reports whether the request's is the one that the route has; HEAD goes
-// with GET.
-func (s *Server) method(ctx *fasthttp.RequestCtx, want string) bool {
-	if got := string(ctx.Method()); got == want || got == "HEAD" && want == "GET" {
-		return true
-	}
-	newProblem(405, "method", "Wrong method", "this address takes "+want).write(ctx)
-	ctx.Response.Header.Set("Allow", want)
-	return false
-}
-
-func (s *Server) notFound(ctx *fasthttp.RequestCtx) {
-	newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
-}
-
 // refuse answers requests that never reached Handle.
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	var tooLarge *fasthttp.ErrSmallBuffer
 	var network *net.OpError
-	switch {
+	s.bodies.leave(&ctx.Request.Header)
+	switch limit := s.bodyLimit(ctx.Request.Header.RequestURI()); {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge) && ctx.Request.Header.ContentLength() > 0 && ctx.Request.Header.ContentLength() <= limit:
+		p := newProblem(503, "busy", "Too busy", "too many large requests at once: please send it again, it counts once")
+		p.retryAfter = "2"
+		p.write(ctx)
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		drain(ctx.Conn())
-		newProblem(413, "too_large", "The body is too large", fmt.Sprintf("body: want at most %d bytes", MaxBody)).write(ctx)
+		newProblem(413, "too_large", "The body is too large", fmt.Sprintf("body: want at most %d bytes", limit)).write(ctx)
 	case errors.As(err, &tooLarge):
+		drain(ctx.Conn())
 		newProblem(431, "header_too_large", "The header is too large", "header: want less than 8 KiB").write(ctx)
 	case errors.As(err, &network) && network.Timeout():
 		newProblem(408, "timeout", "Too slow", "the request did not arrive in time").write(ctx)
@@ -284,6 +236,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 		newProblem(400, "malformed", "No HTTP request", "the request cannot be read").write(ctx)
 	}
 	ctx.SetConnectionClose()
+	s.guard(ctx)
 }
 
 // drain reads what a client is still sending, for a moment: closing a connection
@@ -303,24 +256,32 @@ func drain(c net.Conn) {
 	}
 }
 
-// ready is 200 when participations are taken: counted, or kept in the spool until
-// they are. Else it says what is missing.
-func (s *Server) ready(ctx *fasthttp.RequestCtx) {
+// Ready is 200 when participations are taken: counted, or kept in the spool until
+// they are. Else it says what is missing, to those at hand.
+func (s *Server) Ready(ctx *fasthttp.RequestCtx) {
 	var missing []string
 	if len(s.roster().Schools(0)) == 0 {
 		missing = append(missing, "the roster is empty: canyu roster import")
 	}
 	for _, ca := range s.Activities {
 		a := s.activities[ca.ID]
-		if err := a.state.Load().err; err != nil && (s.Spool == nil || a.refused() != nil) {
+		if err := a.state.Load().err; err != nil && !a.isPurged() && (s.Spool == nil || a.refused() != nil) {
 			missing = append(missing, err.Error())
 		}
 	}
+	near := Near(ctx)
 	if missing != nil {
-		newProblem(503, "not_ready", "Not ready", strings.Join(missing, "; ")).write(ctx)
+		detail := strings.Join(missing, "; ")
+		if !near {
+			detail = "participations are not taken"
+		}
+		newProblem(503, "not_ready", "Not ready", detail).write(ctx)
 		return
 	}
 	ctx.SetBodyString("ready\n")
+	if !near {
+		return
+	}
 	for _, ca := range s.Activities {
 		if err := s.activities[ca.ID].state.Load().err; err != nil {
 			fmt.Fprintf(ctx, "%s\n", err)
@@ -342,5 +303,17 @@ func (s *Server) index(ctx *fasthttp.RequestCtx) {
 		ctx.SetStatusCode(fasthttp.StatusFound)
 		return
 	}
-	s.notFound(ctx)
+	newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
+}
+
+// tellMetrics is GET /metrics.
+func (s *Server) tellMetrics(ctx *fasthttp.RequestCtx, _ string) {
+	switch {
+	case s.Metrics == nil:
+		newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
+	case !Near(ctx):
+		newProblem(403, "not_near", "Not from here", "metrics: want a machine at hand, for itself; see metrics_listen").write(ctx)
+	default:
+		s.Metrics(ctx)
+	}
 }

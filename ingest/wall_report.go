@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -19,9 +20,9 @@ import (
 // Visitors may report a message. One that several report is taken down until
 // somebody has looked at it again; after that, reports take it down no more.
 //
-// Reporters are told apart by their address, what a proxy says of it, and their
-// browser, for as long as this process lives, and are kept nowhere else. Somebody who
-// lies about these gets a message looked at once more, and no further.
+// Reporters are told apart by their address, as far as it can be believed (see
+// clients.address), for a day and by this process alone: a class at its computers is
+// one. Where a proxy is not known (trusted_proxies), what it says last is believed.
 const (
 	reportsToHide   = 3
 	reportsAMinute  = 20     // of one visitor
@@ -34,6 +35,7 @@ type reporter [16]byte
 // wallReports remembers who has reported what.
 type wallReports struct {
 	mu       sync.Mutex
+	day      int64
 	salt     [32]byte // makes nothing of a reporter but whether it is the same
 	messages map[canyu.MessageKey]map[reporter]bool
 	minute   time.Time
@@ -41,14 +43,27 @@ type wallReports struct {
 }
 
 func newWallReports() *wallReports {
-	w := &wallReports{messages: make(map[canyu.MessageKey]map[reporter]bool), recent: make(map[reporter]int)}
-	_, _ = rand.Read(w.salt[:]) // never fails
-	return w
+	return &wallReports{messages: make(map[canyu.MessageKey]map[reporter]bool), recent: make(map[reporter]int)}
 }
 
-func (w *wallReports) who(ctx *fasthttp.RequestCtx) (r reporter) {
+func (w *wallReports) who(ctx *fasthttp.RequestCtx, c *clients, now time.Time) (r reporter) {
+	addr, known := c.address(ctx)
+	said := ""
+	if !known {
+		if all := ctx.Request.Header.PeekAll("X-Forwarded-For"); len(all) > 0 {
+			last := all[len(all)-1]
+			said = strings.TrimSpace(string(last[bytes.LastIndexByte(last, ',')+1:]))
+		}
+	}
+	w.mu.Lock()
+	if day := now.Unix() / 86400; day != w.day || w.salt == [32]byte{} {
+		w.day = day
+		_, _ = rand.Read(w.salt[:]) // never fails
+		clear(w.messages)
+	}
 	h := hmac.New(sha256.New, w.salt[:])
-	fmt.Fprintf(h, "%s\n%s\n%s", ctx.RemoteIP(), ctx.Request.Header.Peek("X-Forwarded-For"), ctx.UserAgent())
+	w.mu.Unlock()
+	fmt.Fprintf(h, "%s\n%s", addr, said)
 	copy(r[:], h.Sum(nil))
 	return r
 }
@@ -88,11 +103,11 @@ func (w *wallReports) forget(key canyu.MessageKey) {
 // report is POST /a/{activity}/wall.
 func (s *Server) report(ctx *fasthttp.RequestCtx, p *pageRequest) {
 	key, err := canyu.ParseMessageKey(arg(ctx.PostArgs(), "key"))
-	if site := string(ctx.Request.Header.Peek("Sec-Fetch-Site")); err != nil || site != "" && site != "same-origin" {
+	if err != nil {
 		newProblem(400, "malformed", "No report", "key: want that of a message on the wall, from its own page").write(ctx)
 		return
 	}
-	who := s.reports.who(ctx)
+	who := s.reports.who(ctx, &s.clients, s.now())
 	if !s.reports.allow(who, s.now()) {
 		problem := newProblem(429, "too_many_reports", "Too many reports", "please report again in a minute")
 		problem.retryAfter = "60"

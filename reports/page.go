@@ -34,8 +34,8 @@ type Pages struct {
 	// tells pupils apart by them. nil: they are not known here.
 	Seats func(ctx context.Context, a *canyu.Activity, class canyu.Class, enrolled int) ([]int, error)
 	// Receipt is the seat of the pupil of the class whose receipt it is, or 0.
-	// nil leaves the form out.
-	Receipt func(a *canyu.Activity, class canyu.Class, enrolled int, receipt string) int
+	// nil leaves the form out. Of a purged activity both are canyu.ErrPurged.
+	Receipt func(ctx context.Context, a *canyu.Activity, class canyu.Class, enrolled int, receipt string) (int, error)
 	// ClassLinks writes a school's printable sheet of class links, a whole HTML page.
 	// nil leaves it out.
 	ClassLinks func(ctx context.Context, a *canyu.Activity, school *canyu.School, lang string) ([]byte, error)
@@ -48,6 +48,7 @@ type Pages struct {
 	days       cache[place, []canyu.DaySum]
 	latests    cache[place, []canyu.Latest]
 	reviews    cache[place, int]
+	waiting    cache[place, heldCount]
 	dispatches cache[place, []dispatch]
 	qualities  cache[place, *Quality]
 	alarms     cache[struct{}, []Line]
@@ -70,10 +71,12 @@ func (p *Pages) log() *slog.Logger {
 	return p.Log
 }
 
-// Handle answers requests below /school/, /bureau/ and /pages/.
+// Handle answers Routes.
 func (p *Pages) Handle(ctx *fasthttp.RequestCtx) {
-	path := string(ctx.Path())
-	if name, ok := strings.CutPrefix(path, "/pages/"); ok {
+	path := canyu.TrimSlash(string(ctx.Path()))
+	route := canyu.FindRoute(Routes, path)
+	allowed := route != nil && route.Allows(string(ctx.Method()))
+	if name, ok := strings.CutPrefix(path, "/pages/"); ok && allowed {
 		p.public(ctx, name)
 		return
 	}
@@ -81,15 +84,17 @@ func (p *Pages) Handle(ctx *fasthttp.RequestCtx) {
 	defer cancel()
 	r := p.newVisit(deadline, ctx)
 	defer r.survive()
-	kind, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	code, file, _ := strings.Cut(rest, "/")
-	method := string(ctx.Method())
-	form := method == "POST" && (kind == "school" && file == "" || file == "messages") // of receipts, and of the review
-	if method != "GET" && method != "HEAD" && !form {
-		ctx.Response.Header.Set("Allow", "GET, HEAD")
+	switch {
+	case route == nil:
+		r.refuse(errNoPage)
+		return
+	case !allowed:
+		ctx.Response.Header.Set("Allow", route.Methods)
 		r.notice(fasthttp.StatusMethodNotAllowed, "method")
 		return
 	}
+	kind, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	code, file, _ := strings.Cut(rest, "/")
 	var err error
 	switch kind {
 	case "school":
@@ -155,7 +160,8 @@ type visit struct {
 	now      time.Time
 	s        speaker
 	activity *canyu.Activity
-	waits    time.Time // for the archive until then
+	policy   canyu.Policy // where the visitor looks
+	waits    time.Time    // for the archive until then
 }
 
 // pageView is what every page shows.
@@ -178,6 +184,8 @@ type pageView struct {
 	School     *schoolView
 	Bureau     *bureauView
 	Review     *reviewView
+	Apart      *heldView
+	ToDecide   *pageLink // where held submissions wait
 	ToReview   *pageLink // where messages wait
 	Notice     string
 	Hint       string
@@ -247,6 +255,7 @@ func (r *visit) choose(want func(activity string) canyu.Scope) error {
 		r.Activities[i].Current = r.Activities[i].Lang == r.activity.ID
 		r.Activities[i].Lang = ""
 	}
+	r.follow(want(r.activity.ID).Region)
 	r.Title = r.activity.Title.In(r.Lang)
 	r.Date = r.s.date(r.activity.DayOf(r.now))
 	r.Walls = r.address("screen", "wall")
@@ -321,7 +330,7 @@ func (r *visit) notice(status int, key string) {
 // is for this visitor and this moment.
 func (r *visit) write(status int, part string) {
 	for i, lang := range Languages {
-		r.Languages = append(r.Languages, pageLink{URL: r.address("lang", lang), Text: speaker(i).Say("language"), Lang: lang, Current: lang == r.Lang})
+		r.Languages = append(r.Languages, pageLink{URL: r.address("lang", lang), Text: speaker{lang: i}.Say("language"), Lang: lang, Current: lang == r.Lang})
 	}
 	var b bytes.Buffer
 	if err := pagesTemplate.ExecuteTemplate(&b, part, &r.pageView); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 	"golang.org/x/sync/errgroup"
 
@@ -58,10 +59,16 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(buildInfo())
+	e = e.timed(registry)
 	registry.MustRegister(backlog{e.ledger, s})
 	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	group, failed := errgroup.WithContext(ctx)
 	ingestDone := make(chan struct{})
+	public, ready := metrics, func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("ok\n") }
+	if s.MetricsListen != "" {
+		public = nil // they are told there alone
+	}
 
 	if slices.Contains(s.Run, "ingest") {
 		var waiting *spool.Spool
@@ -80,12 +87,19 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			BacklogLimit: s.BacklogLimit,
 			Links:        s.keyring(secret),
 			Pages:        s.pages(e, secret, log),
+			PageRoutes:   reports.Routes,
 			Themes:       s.themes,
 			Notices:      s.notices,
 			Viewers:      s.Viewers,
-			Metrics:      metrics,
+			Watch:        s.Watch != watchOff,
+			Proxies:      s.proxies(func(string, ...any) {}),
+			Metrics:      public,
+			HTTPS:        s.https(),
+			Connections:  s.Connections,
+			PerAddress:   s.ConnectionsPerAddress,
 			Log:          log,
 		})
+		ready = server.Ready
 		registry.MustRegister(server.Collectors()...)
 		listener, err := net.Listen("tcp", s.Listen)
 		if err != nil {
@@ -105,15 +119,25 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			log.Error("no pages are served here", "error", err)
 		} else {
 			serving("http://" + listener.Addr().String())
-			pages := &pageServer{&ingest.Gate{Links: s.keyring(secret), Activities: s.activities, Now: time.Now}, s.pages(e, secret, log), metrics}
-			group.Go(func() error { return pages.run(failed, listener) })
+			gate := &ingest.Gate{Links: s.keyring(secret), Activities: s.activities, Now: time.Now, HTTPS: s.https()}
+			pages := newPageServer(gate, s.pages(e, secret, log), public)
+			group.Go(func() error { return pages.run(failed, listener, log) })
 		}
+	}
+	if s.MetricsListen != "" {
+		listener, err := net.Listen("tcp", s.MetricsListen)
+		if err != nil {
+			return fmt.Errorf("cannot listen for metrics: %w", err)
+		}
+		log.Info("metrics", "address", listener.Addr().String())
+		group.Go(func() error { return newMetricsServer(ready, metrics, s.Pprof).run(failed, listener, log) })
 	}
 	group.Go(func() error { return s.auditKeys(failed, e, secret, log) })
 	if slices.Contains(s.Run, "rollup") {
 		worker := s.worker(e, log)
 		registry.MustRegister(progress{worker, s.deadLetters()})
 		group.Go(func() error { return worker.Run(after(failed, ingestDone)) })
+		group.Go(func() error { return s.purger(e, secret, log).Run(failed) })
 		if s.Rebuild == "auto" {
 			group.Go(func() error { return s.keepRebuilding(failed, e, secret, log) })
 		}

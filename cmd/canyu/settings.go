@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +32,7 @@ type Flags struct {
 	SMTP       string   `help:"Mail server: smtp://user@host:587 (STARTTLS), smtps://host:465, smtp+plain://127.0.0.1:25." env:"CANYU_SMTP" placeholder:"URL" name:"smtp"`
 	From       string   `help:"Sender of the reports." env:"CANYU_FROM" placeholder:"ADDR"`
 	Outbox     string   `help:"Write reports as .eml files into this folder instead of mailing them." env:"CANYU_OUTBOX" placeholder:"DIR"`
+	Metrics    string   `help:"Address to tell metrics on, instead of --listen." env:"CANYU_METRICS_LISTEN" placeholder:"ADDR" name:"metrics-listen"`
 	Calendar   string   `help:"Folder with holiday files (2027.json) that go before the built-in ones." env:"CANYU_CALENDAR" placeholder:"DIR"`
 }
 
@@ -52,10 +52,20 @@ type settings struct {
 	Calendar     string             `yaml:"calendar"`
 	Links        linkSettings       `yaml:"links"`
 	ReportKeys   []string           `yaml:"report_keys"` // ids; the first signs reports, the others have signed earlier ones
-	Viewers      int                `yaml:"viewers"`    // live streams that this node serves at once
-	WallWords    string             `yaml:"wall_words"` // file of words, one a line, that hold a message for a closer look
-	Policy       policySettings     `yaml:"policy"`     // of every activity
+	Connections  int                `yaml:"connections"` // at once; 0: 20,000, or half of the files that may be open
+	Viewers      int                `yaml:"viewers"`     // live streams that this node serves at once
+	WallWords    string             `yaml:"wall_words"`  // file of words, one a line, that hold a message for a closer look
+	Policy       policySettings     `yaml:"policy"`      // of every activity
 	Activities   []activitySettings `yaml:"activities"`
+
+	ConnectionsPerAddress int    `yaml:"connections_per_address"` // 0: any number; behind a proxy all come from one
+	MetricsListen         string `yaml:"metrics_listen"`          // address of /metrics; else listen's, for machines at hand
+	Pprof                 bool   `yaml:"pprof"`                   // profiles too, there
+	RedisFile             string `yaml:"redis_file"`              // has the URL: for one with a password
+	ClickhouseFile        string `yaml:"clickhouse_file"`
+
+	Watch          string   `yaml:"watch"`           // on | off: abuse is held apart or slowed down
+	TrustedProxies []string `yaml:"trusted_proxies"` // whose X-Forwarded-For is believed
 
 	activities []*canyu.Activity        // Activities, checked
 	themes     map[string]*ingest.Theme // of their pages
@@ -88,7 +98,7 @@ func (f *Flags) settings() (*settings, error) {
 			path = "canyu.yaml"
 		}
 	}
-	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, BacklogLimit: 5_000_000, Rebuild: "manual",
+	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, BacklogLimit: 5_000_000, Rebuild: "manual", Watch: "on",
 		Links: linkSettings{Keys: []string{"a"}}, ReportKeys: []string{"a"}, Viewers: 10_000}
 	var errs []error
 	if path != "" {
@@ -103,6 +113,7 @@ func (f *Flags) settings() (*settings, error) {
 	for _, o := range []struct{ from, to *string }{
 		{&f.Listen, &s.Listen}, {&f.Data, &s.Data}, {&f.Redis, &s.Redis}, {&f.Clickhouse, &s.Clickhouse},
 		{&f.KeyFile, &s.KeyFile}, {&f.SMTP, &s.SMTP.URL}, {&f.From, &s.SMTP.From}, {&f.Outbox, &s.Outbox}, {&f.Calendar, &s.Calendar},
+		{&f.Metrics, &s.MetricsListen},
 	} {
 		if *o.from != "" {
 			*o.to = *o.from
@@ -111,6 +122,7 @@ func (f *Flags) settings() (*settings, error) {
 	if len(f.Run) > 0 {
 		s.Run = f.Run
 	}
+	errs = append(errs, s.readSecrets()...)
 	if err := errors.Join(append(errs, s.check()...)...); err != nil {
 		return nil, err
 	}
@@ -159,7 +171,19 @@ func (s *settings) check() (errs []error) {
 	if s.Viewers < 1 {
 		wrong("viewers %d: want at least 1", s.Viewers)
 	}
+	if s.Connections < 0 || s.ConnectionsPerAddress < 0 {
+		wrong("connections, connections_per_address: want 0 or more")
+	}
+	if s.MetricsListen != "" {
+		if _, _, err := net.SplitHostPort(s.MetricsListen); err != nil {
+			wrong("metrics_listen %q: want host:port such as 127.0.0.1:9090", s.MetricsListen)
+		}
+	}
+	if s.Pprof && s.MetricsListen == "" {
+		wrong("pprof: needs metrics_listen, at an address that strangers do not reach")
+	}
 	s.Links.check(wrong)
+	s.proxies(wrong)
 	s.checkReportKeys(wrong)
 	if s.SMTP.URL != "" && s.SMTP.From == "" {
 		wrong("smtp.from: missing")
@@ -211,18 +235,6 @@ func (s *settings) check() (errs []error) {
 		errs = append(errs, err)
 	}
 	return errs
-}
-
-// redacted keeps the password of a URL out of an error about it.
-func redacted(raw string, err error) error {
-	u, parseErr := url.Parse(raw)
-	if parseErr != nil {
-		return errors.New("the URL cannot be read") // nor can its password be found
-	}
-	if p, ok := u.User.Password(); ok && p != "" {
-		return errors.New(strings.ReplaceAll(err.Error(), p, "…"))
-	}
-	return err
 }
 
 // needActivities is for commands that can do nothing without one.
