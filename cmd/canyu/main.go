@@ -35,23 +35,26 @@ func main() {
 // commands is the whole command line. What several commands share is a Settings
 // flag; each also has an environment variable and a key in canyu.yaml.
 type commands struct {
-	Demo       demoCommand       `cmd:"" help:"Everything on one machine: sample activity and roster, nothing to install."`
-	Serve      serveCommand      `cmd:"" help:"Run the server."`
-	Check      checkCommand      `cmd:"" help:"Check all of the configuration and report every mistake at once."`
-	Replay     replayCommand     `cmd:"" help:"Record submissions from a file (NDJSON, .gz too), each at its own time."`
-	Roster     rosterCommand     `cmd:"" help:"The list of classes and their enrolments."`
-	Link       linkCommand       `cmd:"" help:"Signed links for classes, schools and bureaus, with a QR code."`
-	Report     reportCommand     `cmd:"" help:"The reports to the bureau."`
-	Verify     verifyCommand     `cmd:"" help:"Compare ledger and archive class by class; exit 1 on any difference."`
-	Audit      auditCommand      `cmd:"" help:"Who did what: links, rosters, decisions, reports by hand, purges."`
-	Explain    explainCommand    `cmd:"" help:"From a report's number to rollups, facts and ledger, and what is in none of them and why."`
-	Deadletter deadletterCommand `cmd:"" help:"What the archive could not take."`
-	Rebuild    rebuildCommand    `cmd:"" help:"Restore a lost ledger from the archive."`
-	Backup     backupCommand     `cmd:"" help:"Copy everything of the embedded engines into a new folder, beside a running server."`
-	Restore    restoreCommand    `cmd:"" help:"Make a data folder from a backup."`
-	Loadtest   loadtest.Command  `cmd:"" help:"Load a running server and reconcile what it counted; bench and baselines."`
-	Version    versionCommand    `cmd:"" help:"Print the version."`
-	Help       helpCommand       `cmd:"" help:"Show this list."`
+	Demo        demoCommand        `cmd:"" help:"Everything on one machine: sample activity and roster, nothing to install."`
+	Serve       serveCommand       `cmd:"" help:"Run the server."`
+	Ready       readyCommand       `cmd:"" help:"Ask the running server whether it takes submissions; exit 1 if not."`
+	Check       checkCommand       `cmd:"" help:"Check all of the configuration and report every mistake at once."`
+	Replay      replayCommand      `cmd:"" help:"Record submissions from a file (NDJSON, .gz too), each at its own time."`
+	Roster      rosterCommand      `cmd:"" help:"The list of classes and their enrolments."`
+	Link        linkCommand        `cmd:"" help:"Signed links for classes, schools and bureaus, with a QR code."`
+	Report      reportCommand      `cmd:"" help:"The reports to the bureau."`
+	Verify      verifyCommand      `cmd:"" help:"Compare ledger and archive class by class; exit 1 on any difference."`
+	Audit       auditCommand       `cmd:"" help:"Who did what: links, rosters, decisions, reports by hand, purges."`
+	Explain     explainCommand     `cmd:"" help:"From a report's number to rollups, facts and ledger, and what is in none of them and why."`
+	Deadletter  deadletterCommand  `cmd:"" help:"What the archive could not take."`
+	Rebuild     rebuildCommand     `cmd:"" help:"Restore a lost ledger from the archive."`
+	Purge       purgeCommand       `cmd:"" help:"Destroy what tells who took part in an activity; numbers and reports stay."`
+	Participant participantCommand `cmd:"" help:"What is stored of one participant: export it, or erase it."`
+	Backup      backupCommand      `cmd:"" help:"Copy everything of the embedded engines into a new folder, beside a running server."`
+	Restore     restoreCommand     `cmd:"" help:"Make a data folder from a backup."`
+	Loadtest    loadtest.Command   `cmd:"" help:"Load a running server and reconcile what it counted; bench and baselines."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Help        helpCommand        `cmd:"" help:"Show this list."`
 }
 
 // errQuiet ends with exit status 1 when everything has been said already.
@@ -87,10 +90,13 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	if exited { // --help has been printed
 		return nil
 	}
-	if err != nil {
-		return err
+	for _, flag := range exposed(args) {
+		fmt.Fprintf(errOut, "warning: %s has a password in it, which every user of this machine can see: give the environment variable or a file instead\n", flag)
 	}
-	return k.Run(k)
+	if err != nil {
+		return spare(args, err)
+	}
+	return spare(args, k.Run(k))
 }
 
 type helpCommand struct{}
