@@ -7,22 +7,19 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/xuri/excelize/v2"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	xunicode "golang.org/x/text/encoding/unicode"
 )
 
 // Limits of a roster file. The classes of a large province take some 10 MB.
 const (
-	maxRosterFile     = 32 << 20
-	maxRosterUnzipped = 512 << 20 // of a workbook; its larger parts are unpacked to disk
-	maxRosterColumns  = 64
-	maxRosterCells    = 64 << 20 // empty ones too: a cell in column XFD costs 16,383 more
+	maxRosterFile    = 32 << 20
+	maxRosterRecord  = 64 << 10 // of a CSV file
+	maxRosterColumns = 64
 )
 
 // tableRow is one row of a file that is not empty.
@@ -51,7 +48,33 @@ func readTable(r io.Reader) (tableRows, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !bytes.ContainsRune(text, '\n') { // the line ends of Excel for Mac
+		text = bytes.ReplaceAll(text, []byte("\r"), []byte("\n"))
+	}
+	if line := tooLong(text); line > 0 {
+		return nil, fmt.Errorf("what begins in line %d is longer than %d KiB: is a quotation mark missing?", line, maxRosterRecord>>10)
+	}
 	return readCSV(text), nil
+}
+
+// tooLong is the line in which a record begins that is longer than a roster's are, or
+// 0. The reader of CSV would take all of it, and one of 30 MB may have 30 M fields.
+func tooLong(text []byte) int {
+	quoted, start, line, first := false, 0, 1, 1
+	for i, c := range text {
+		switch c {
+		case '"':
+			quoted = !quoted
+		case '\n':
+			if line++; !quoted {
+				start, first = i+1, line
+			}
+		}
+		if i-start > maxRosterRecord {
+			return first
+		}
+	}
+	return 0
 }
 
 // decodeText makes UTF-8 of what spreadsheets save as text. In China that is
@@ -86,9 +109,6 @@ func hasHan(b []byte) bool {
 }
 
 func readCSV(text []byte) tableRows {
-	if !bytes.ContainsRune(text, '\n') { // the line ends of Excel for Mac
-		text = bytes.ReplaceAll(text, []byte("\r"), []byte("\n"))
-	}
 	return func(yield func(tableRow, error) bool) {
 		r := csv.NewReader(bytes.NewReader(text))
 		r.Comma = delimiter(text)
@@ -148,74 +168,4 @@ func empty(cells []string) bool {
 		}
 	}
 	return true
-}
-
-// readWorkbook reads the one sheet of a workbook that has anything in it. A
-// roster spread over several is refused: half a denominator is worse than none.
-func readWorkbook(data []byte) (rows tableRows, err error) {
-	// A workbook is a stranger's, and the reader of workbooks is large: what makes
-	// it panic is a broken file too.
-	defer func() {
-		if p := recover(); p != nil {
-			rows, err = nil, fmt.Errorf("the workbook is broken: %v", p)
-		}
-	}()
-	book, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{
-		RawCellValue:      true, // 3418020001, not the 3.418E+09 that is shown
-		UnzipSizeLimit:    maxRosterUnzipped,
-		UnzipXMLSizeLimit: 16 << 20,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("the workbook cannot be opened: %w", err)
-	}
-	defer func() { err = errors.Join(err, book.Close()) }()
-	var table []tableRow
-	var filled []string
-	for _, sheet := range book.GetSheetList() {
-		found, err := readSheet(book, sheet)
-		if err != nil {
-			return nil, fmt.Errorf("sheet %s cannot be read: %w", quoteCell(sheet), err)
-		}
-		if len(found) > 0 {
-			table, filled = found, append(filled, quoteCell(sheet))
-		}
-	}
-	if len(filled) > 1 {
-		return nil, fmt.Errorf("the sheets %s all have something in them: put the roster on one and remove the others", strings.Join(filled, ", "))
-	}
-	return func(yield func(tableRow, error) bool) {
-		for _, row := range table {
-			if !yield(row, nil) {
-				return
-			}
-		}
-	}, nil
-}
-
-func readSheet(book *excelize.File, sheet string) (found []tableRow, err error) {
-	rows, err := book.Rows(sheet)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	seen := 0
-	for number := 1; rows.Next(); number++ {
-		cells, err := rows.Columns()
-		if err != nil {
-			return nil, err
-		}
-		if seen += len(cells); seen > maxRosterCells {
-			return nil, errors.New("it has too many cells")
-		}
-		for len(cells) > 0 && strings.TrimSpace(cells[len(cells)-1]) == "" {
-			cells = cells[:len(cells)-1]
-		}
-		if len(cells) > maxRosterColumns {
-			return nil, fmt.Errorf("row %d has %d columns: want at most %d", number, len(cells), maxRosterColumns)
-		}
-		if len(cells) > 0 {
-			found = append(found, tableRow{number: number, cells: slices.Clone(cells)})
-		}
-	}
-	return found, rows.Error()
 }
