@@ -98,6 +98,7 @@ type Person struct {
 	Day         Day
 	Ordinal     uint64
 	Submissions []Participation // the earliest first
+	Held        []Participation // those that are held apart
 	Wall        []WallMessage   // what was decided about those that left a message
 }
 

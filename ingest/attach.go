@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,22 +46,36 @@ const (
 func (s *Server) keepAttached(ctx context.Context, a *activity) {
 	for within := attempt; ; within = attachWithin {
 		was := a.state.Load()
-		if was.epoch != "" && errors.Is(s.look(ctx, a, was.epoch), canyu.ErrLost) {
-			a.committer.lost()
-			was = &attachment{epoch: "", err: canyu.ErrLost, attached: true}
-			a.state.Store(was)
+		if was.epoch != "" {
+			switch err := s.look(ctx, a, was.epoch); {
+			case errors.Is(err, canyu.ErrPurged):
+				was = &attachment{err: err}
+				a.state.Store(was)
+			case errors.Is(err, canyu.ErrLost):
+				a.committer.lost()
+				was = &attachment{epoch: "", err: canyu.ErrLost, attached: true}
+				a.state.Store(was)
+			}
 		}
 		if was.err != nil {
 			now := s.attach(ctx, a, was, within)
-			if now.err != nil && was.err.Error() != now.err.Error() {
+			switch {
+			case errors.Is(now.err, canyu.ErrPurged):
+				if !errors.Is(was.err, canyu.ErrPurged) {
+					s.Log.Info("nobody is counted any more", "activity", a.ID, "reason", now.err)
+				}
+			case now.err != nil && was.err.Error() != now.err.Error():
 				s.Log.Error("ledger and archive are not attached", "activity", a.ID, "error", now.err)
-			}
-			if now.err == nil {
+			case now.err == nil:
 				s.Log.Info("counting", "activity", a.ID)
 			}
 			a.state.Store(now)
 		}
-		if !pause(ctx, attachEvery) {
+		every := attachEvery
+		if a.isPurged() {
+			every = forgetEvery
+		}
+		if !pause(ctx, every) {
 			return
 		}
 	}
@@ -70,7 +85,12 @@ func (s *Server) keepAttached(ctx context.Context, a *activity) {
 func (s *Server) attach(ctx context.Context, a *activity, was *attachment, within time.Duration) *attachment {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	epoch, err := canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, a.fingerprint())
+	id, err := s.begin(ctx, a)
+	epoch := ""
+	if err == nil {
+		a.who.Store(id)
+		epoch, err = canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, id.fingerprint())
+	}
 	if err == nil {
 		_, err = a.committer.prove(ctx, epoch)
 	}
@@ -80,8 +100,11 @@ func (s *Server) attach(ctx context.Context, a *activity, was *attachment, withi
 		if was.epoch == "" {
 			a.committer.settle(m.Epoch != "" && m.Epoch != epoch)
 		}
-		s.remember(ctx, a, m, epoch)
+		s.remember(ctx, a, m, epoch, id)
 		return &attachment{epoch: epoch, attached: true}
+	case errors.Is(err, canyu.ErrPurged):
+		s.forget(ctx, a)
+		return &attachment{err: err}
 	case errors.Is(err, canyu.ErrLost):
 		if !errors.Is(was.err, canyu.ErrLost) {
 			a.committer.lost()
@@ -104,13 +127,19 @@ func (s *Server) attachFromMemory(ctx context.Context, a *activity, was *attachm
 	if err != nil {
 		s.Log.Error("cannot recall that the activity was attached", "activity", a.ID, "error", err)
 	}
-	if m == (attachedBefore{}) || m.Fingerprint != a.fingerprint() {
+	if m == (attachedBefore{}) {
 		return now
+	}
+	salt, _ := hex.DecodeString(m.Salt) // empty where the salt is forgotten, or never was
+	if id := newIdentity(s.Secret, salt, a.Activity); id.fingerprint() == m.Fingerprint {
+		a.who.Store(id)
+	} else if len(salt) > 0 {
+		return now // another secret
 	}
 	now.attached = true
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
-	mark, err := s.Ledger.Begin(ctx, a.ID, m.Epoch, a.fingerprint())
+	mark, err := s.Ledger.Begin(ctx, a.ID, m.Epoch, m.Fingerprint)
 	if err == nil {
 		var proved bool
 		if proved, err = a.committer.prove(ctx, mark); proved {
@@ -134,6 +163,7 @@ func (s *Server) attachFromMemory(ctx context.Context, a *activity, was *attachm
 type attachedBefore struct {
 	Epoch       string `json:"epoch"`
 	Fingerprint string `json:"fingerprint"`
+	Salt        string `json:"salt,omitempty"` // hexadecimal; only until the activity is over
 }
 
 func (s *Server) recall(ctx context.Context, a *activity) (m attachedBefore, err error) {
@@ -147,23 +177,30 @@ func (s *Server) recall(ctx context.Context, a *activity) (m attachedBefore, err
 	return m, err
 }
 
-func (s *Server) remember(ctx context.Context, a *activity, was attachedBefore, epoch string) {
-	m := attachedBefore{epoch, a.fingerprint()}
+func (s *Server) remember(ctx context.Context, a *activity, was attachedBefore, epoch string, id *identity) {
+	m := attachedBefore{Epoch: epoch, Fingerprint: id.fingerprint()}
+	if !errors.Is(a.Open(s.now()), canyu.ErrClosed) {
+		m.Salt = hex.EncodeToString(id.salt)
+	}
 	if s.Spool == nil || was == m {
 		return
 	}
-	text, err := json.Marshal(m)
-	if err == nil {
-		err = s.Spool.Remember(ctx, "activity "+a.ID, text)
-	}
-	if err != nil {
+	if err := s.keepInMind(ctx, a, m); err != nil {
 		s.Log.Warn("the next start needs ledger and archive", "activity", a.ID, "error", err)
 	}
 }
 
+func (s *Server) keepInMind(ctx context.Context, a *activity, m attachedBefore) error {
+	text, err := json.Marshal(m)
+	if err == nil {
+		err = s.Spool.Remember(ctx, "activity "+a.ID, text)
+	}
+	return err
+}
+
 // look is ErrLost where the ledger's mark is no longer the one that was attached, or
 // where it has been away and came back without what it had acknowledged. A ledger
-// that is away is not lost, only doubtful.
+// that is away is not lost, only doubtful; one that was purged is ErrPurged.
 func (s *Server) look(ctx context.Context, a *activity, epoch string) error {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
@@ -173,6 +210,9 @@ func (s *Server) look(ctx context.Context, a *activity, epoch string) error {
 		a.committer.doubt()
 		return err
 	case mark != epoch:
+		if _, err := canyu.SaltOf(ctx, s.Archive, a.ID); errors.Is(err, canyu.ErrPurged) {
+			return err
+		}
 		return canyu.ErrLost
 	case !a.committer.isDoubtful():
 		return nil
@@ -212,6 +252,7 @@ func (s *Server) readRoster(ctx context.Context) error {
 		return err
 	}
 	was := s.classes.Swap(r)
+	s.rosterRead.Store(time.Now().UnixNano())
 	s.judgeOrdinals()
 	if s.Spool == nil || was != nil && slices.Equal(was.Entries(), r.Entries()) {
 		return nil

@@ -103,10 +103,15 @@ func (s *Server) counts(ctx *fasthttp.RequestCtx, a *activity) {
 // tallies are the ledger's, unless it may lack what it had acknowledged: until it has
 // proved that it does not, a count could be lower than it was before.
 func (s *Server) tallies(ctx context.Context, a *activity, classes []canyu.Class) ([]canyu.Tally, error) {
+	if a.isPurged() {
+		return s.purgedTallies(ctx, a, classes)
+	}
 	if a.isRecovering() {
 		return nil, errAway
 	}
-	return s.Ledger.Counts(ctx, a.ID, classes)
+	tallies, err := s.Ledger.Counts(ctx, a.ID, classes)
+	a.admit(classes, tallies)
+	return tallies, err
 }
 
 func classesOf(schools []*canyu.School) []canyu.Class {

@@ -27,6 +27,7 @@ import (
 type identity struct {
 	byName bool // students too
 	key    []byte
+	salt   []byte    // empty for one begun before there were salts
 	macs   sync.Pool // of *mac
 }
 
@@ -36,12 +37,20 @@ type mac struct {
 	sum     [sha256.Size]byte
 }
 
-// newIdentity derives the activity's key from the secret, so that the same pupil
-// is somebody else in the next activity.
-func newIdentity(secret []byte, a *canyu.Activity) *identity {
+// newIdentity derives the activity's key from the secret and the activity's salt, so
+// that the same pupil is somebody else in the next activity, and nobody any more once
+// the salt is destroyed. An activity that was begun before there were salts has none.
+func newIdentity(secret, salt []byte, a *canyu.Activity) *identity {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte("canyu participant key\x00" + a.ID))
-	id := &identity{byName: a.Identify == canyu.ByName, key: h.Sum(nil)}
+	key := h.Sum(nil)
+	if len(salt) > 0 {
+		h = hmac.New(sha256.New, key)
+		h.Write([]byte("salt\x00"))
+		h.Write(salt)
+		key = h.Sum(nil)
+	}
+	id := &identity{byName: a.Identify == canyu.ByName, key: key, salt: salt}
 	id.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, id.key)} }
 	return id
 }
@@ -119,9 +128,4 @@ func submissionID(client string) uint64 {
 		h = (h ^ uint64(client[i])) * 1099511628211
 	}
 	return h
-}
-
-// Fingerprint names the key of an activity's participants (see canyu.Ledger.Begin).
-func Fingerprint(secret []byte, a *canyu.Activity) string {
-	return newIdentity(secret, a).fingerprint()
 }

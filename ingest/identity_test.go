@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"fmt"
 	"regexp"
 	"testing"
 
@@ -31,7 +32,7 @@ func TestNamesCompare(t *testing.T) {
 }
 
 func identityOf(identify canyu.Identify) *identity {
-	return newIdentity([]byte("a secret of the test"), &canyu.Activity{ID: "a", Identify: identify})
+	return newIdentity([]byte("a secret of the test"), nil, &canyu.Activity{ID: "a", Identify: identify})
 }
 
 func TestParticipants(t *testing.T) {
@@ -59,9 +60,13 @@ func TestParticipants(t *testing.T) {
 	differs("the other parent", id, canyu.Submission{Seat: 1, Name: "李娜"}, class, canyu.Parent)
 	differs("a teacher", id, canyu.Submission{Name: "张伟"}, class, canyu.Teacher)
 	differs("the public", id, canyu.Submission{Name: "张伟"}, class, canyu.Public)
-	differs("another activity", newIdentity([]byte("a secret of the test"), &canyu.Activity{ID: "b", Identify: canyu.BySeat}),
+	differs("another activity", newIdentity([]byte("a secret of the test"), nil, &canyu.Activity{ID: "b", Identify: canyu.BySeat}),
 		canyu.Submission{Seat: 1}, class, canyu.Student)
-	differs("another secret", newIdentity([]byte("another secret"), &canyu.Activity{ID: "a", Identify: canyu.BySeat}),
+	differs("another secret", newIdentity([]byte("another secret"), nil, &canyu.Activity{ID: "a", Identify: canyu.BySeat}),
+		canyu.Submission{Seat: 1}, class, canyu.Student)
+	differs("with a salt", newIdentity([]byte("a secret of the test"), []byte("salt"), &canyu.Activity{ID: "a", Identify: canyu.BySeat}),
+		canyu.Submission{Seat: 1}, class, canyu.Student)
+	differs("with another salt", newIdentity([]byte("a secret of the test"), []byte("another"), &canyu.Activity{ID: "a", Identify: canyu.BySeat}),
 		canyu.Submission{Seat: 1}, class, canyu.Student)
 	differs("by name", identityOf(canyu.ByName), canyu.Submission{Name: "张伟"}, class, canyu.Student)
 
@@ -76,6 +81,16 @@ func TestParticipants(t *testing.T) {
 	same("a student with and without name", id, canyu.Submission{Seat: 1}, canyu.Submission{Seat: 1, Name: "张伟"}, canyu.Student)
 	same("a name with a space", id, canyu.Submission{Seat: 1, Name: "张　伟"}, canyu.Submission{Seat: 1, Name: "张伟"}, canyu.Parent)
 	same("by name, whatever the seat", identityOf(canyu.ByName), canyu.Submission{Seat: 1, Name: "Li"}, canyu.Submission{Seat: 2, Name: "ｌｉ"}, canyu.Student)
+}
+
+// What was begun before there were salts is derived as it was: these are from then.
+func TestBegunBeforeSalts(t *testing.T) {
+	t.Parallel()
+	id := identityOf(canyu.BySeat)
+	p, rc := id.participant(&canyu.Submission{Seat: 17}, canyu.Class{School: 3418020001, Grade: 3, Number: 2}, canyu.Student)
+	if got, want := fmt.Sprint(id.fingerprint(), " ", uint64(p), " ", rc), "80104f00d9af2e38 9134647469983752252 QF3G-ZXMW"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
 }
 
 func TestReceipts(t *testing.T) {

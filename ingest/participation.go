@@ -20,11 +20,19 @@ type result struct {
 	// Accepted: durable in the spool, while the ledger is away. Whether it is the
 	// first of its participant, and its ordinal, are not known yet.
 	Accepted bool
+	Held     bool // durable, and kept apart until a person has looked at it
 }
 
 // participations is POST /v1/participations.
 func (s *Server) participations(ctx *fasthttp.RequestCtx) {
 	if p := s.unreadable(ctx); p != nil {
+		s.metrics.refused(p.outcome)
+		p.write(ctx)
+		return
+	}
+	now := s.now()
+	v := s.visitor(ctx, ctx.Request.Header.Peek(pageHeader), now)
+	if p := s.limited(&v, now); p != nil {
 		s.metrics.refused(p.outcome)
 		p.write(ctx)
 		return
@@ -38,15 +46,16 @@ func (s *Server) participations(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	if d.array {
-		s.participationArray(ctx, d.items)
+		s.arrived(&v, d.items, now)
+		s.participationArray(ctx, &v, d.items)
 		return
 	}
 	item := &d.items[0]
-	a, p, rc, err := s.accept(item, s.now())
+	a, p, rc, err := s.take(&v, item, now, true)
 	if err == nil {
 		var outcomes []canyu.Outcome
 		if outcomes, err = a.commit(p); err == nil {
-			res := a.result(outcomes, 0, rc)
+			res := a.result(outcomes, 0, rc, p.Held)
 			ctx.SetStatusCode(res.status())
 			ctx.Response.Header.SetContentTypeBytes(contentTypeJSON)
 			ctx.SetBody(append(res.append(make([]byte, 0, 80)), '}'))
@@ -98,7 +107,11 @@ func (s *Server) accept(item *decoded, at time.Time) (a *activity, p canyu.Parti
 		a.refusals.add(a.Activity, s.roster(), item.School, at, err)
 		return nil, p, rc, err
 	}
-	participant, rc := a.participant(&item.Submission, class, role)
+	id, err := a.identity()
+	if err != nil {
+		return nil, p, rc, err
+	}
+	participant, rc := id.participant(&item.Submission, class, role)
 	at = at.Truncate(time.Millisecond)
 	return a, canyu.Participation{
 		Class:       class,
@@ -130,7 +143,10 @@ func joined(bad canyu.InvalidError, err error) error {
 }
 
 // result of participation i of a commit, which is told to the metrics.
-func (a *activity) result(outcomes []canyu.Outcome, i int, rc receipt) result {
+func (a *activity) result(outcomes []canyu.Outcome, i int, rc receipt, held canyu.Suspicion) result {
+	if held != canyu.Unsuspected {
+		return result{Held: true, Receipt: rc} // the watch has its own metrics
+	}
 	if outcomes == nil {
 		a.outcomes.accepted.Inc()
 		return result{Accepted: true, Receipt: rc}
@@ -145,7 +161,7 @@ func (a *activity) result(outcomes []canyu.Outcome, i int, rc receipt) result {
 
 func (r *result) status() int {
 	switch {
-	case r.Accepted:
+	case r.Accepted, r.Held:
 		return fasthttp.StatusAccepted
 	case r.Counted:
 		return fasthttp.StatusCreated
@@ -156,6 +172,8 @@ func (r *result) status() int {
 // append appends {"counted":true,"ordinal":…,"receipt":"…" without the last brace.
 func (r *result) append(b []byte) []byte {
 	switch {
+	case r.Held:
+		b = append(b, `{"state":"held"`...)
 	case r.Accepted:
 		b = append(b, `{"state":"accepted"`...)
 	case r.Counted:
@@ -173,19 +191,21 @@ func (r *result) append(b []byte) []byte {
 
 // participationArray answers one result for each item, in order, each with its
 // status. Items of one activity are recorded together.
-func (s *Server) participationArray(ctx *fasthttp.RequestCtx, items []decoded) {
+func (s *Server) participationArray(ctx *fasthttp.RequestCtx, v *visitor, items []decoded) {
 	type slot struct {
 		result
-		a   *activity
-		err error
+		a    *activity
+		held canyu.Suspicion
+		err  error
 	}
 	slots := make([]slot, len(items))
 	groups := make(map[*activity][]canyu.Participation)
 	at := s.now()
 	for i := range items {
 		var p canyu.Participation
-		slots[i].a, p, slots[i].Receipt, slots[i].err = s.accept(&items[i], at)
+		slots[i].a, p, slots[i].Receipt, slots[i].err = s.take(v, &items[i], at, false)
 		if slots[i].err == nil {
+			slots[i].held = p.Held
 			groups[slots[i].a] = append(groups[slots[i].a], p)
 		}
 	}
@@ -195,7 +215,7 @@ func (s *Server) participationArray(ctx *fasthttp.RequestCtx, items []decoded) {
 		for i := range slots {
 			if sl := &slots[i]; sl.a == a && sl.err == nil {
 				if sl.err = err; err == nil {
-					sl.result = a.result(outcomes, n, sl.Receipt)
+					sl.result = a.result(outcomes, n, sl.Receipt, sl.held)
 				}
 				n++
 			}
@@ -225,12 +245,12 @@ func (s *Server) participationArray(ctx *fasthttp.RequestCtx, items []decoded) {
 }
 
 // submit takes one submission of the student page the same way.
-func (s *Server) submit(sub *canyu.Submission) (result, error) {
-	a, p, rc, err := s.accept(&decoded{Submission: *sub}, s.now())
+func (s *Server) submit(v *visitor, sub *canyu.Submission) (result, error) {
+	a, p, rc, err := s.take(v, &decoded{Submission: *sub}, s.now(), true)
 	if err == nil {
 		var outcomes []canyu.Outcome
 		if outcomes, err = a.commit(p); err == nil {
-			return a.result(outcomes, 0, rc), nil
+			return a.result(outcomes, 0, rc, p.Held), nil
 		}
 	}
 	s.metrics.refused(problemOf(err).outcome)

@@ -37,9 +37,16 @@ func (s *Server) Prepare(ctx context.Context) error {
 	var errs []error
 	for _, ca := range s.Activities {
 		a := s.activities[ca.ID]
-		epoch, err := canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, a.fingerprint())
+		id, err := s.begin(ctx, a)
+		epoch := ""
+		if err == nil {
+			a.who.Store(id)
+			epoch, err = canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, id.fingerprint())
+		}
 		a.state.Store(&attachment{epoch: epoch, err: err})
-		errs = append(errs, err)
+		if !errors.Is(err, canyu.ErrPurged) { // its lines are refused, the others go on
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

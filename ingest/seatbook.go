@@ -8,21 +8,41 @@ import (
 	"github.com/canyu/canyu"
 )
 
-// SeatBook tells which seats of a class took part, for those who have only the
-// ledger and the secret: participants are hashes, and the hash of each seat can be
-// made again.
+// SeatBook tells which seats of a class took part, for those who have the ledger and
+// the keys: participants are hashes, and the hash of each seat can be made again.
 type SeatBook struct {
 	Ledger canyu.Ledger
-	Secret []byte
+	Keys   Keys
 }
 
-// Done are the seats that took part, ascending.
+// Done are the seats that took part, ascending. canyu.ErrPurged where that cannot be
+// told any more.
 func (b *SeatBook) Done(ctx context.Context, a *canyu.Activity, class canyu.Class, enrolled int) ([]int, error) {
-	participants, err := b.Ledger.Participants(ctx, a.ID, class, canyu.Student)
+	id, err := b.Keys.of(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	id := newIdentity(b.Secret, a)
+	return id.done(ctx, b.Ledger, a, class, enrolled)
+}
+
+// Receipt is the seat of the pupil whose receipt it is, or 0.
+func (b *SeatBook) Receipt(ctx context.Context, a *canyu.Activity, class canyu.Class, enrolled int, text string) (seat int, err error) {
+	asked, ok := parseReceipt(text)
+	if !ok {
+		return 0, nil
+	}
+	id, err := b.Keys.of(ctx, a)
+	if err != nil {
+		return 0, err
+	}
+	return id.seatOf(class, enrolled, asked), nil
+}
+
+func (id *identity) done(ctx context.Context, l canyu.Ledger, a *canyu.Activity, class canyu.Class, enrolled int) ([]int, error) {
+	participants, err := l.Participants(ctx, a.ID, class, canyu.Student)
+	if err != nil {
+		return nil, err
+	}
 	var done []int
 	for seat := 1; seat <= enrolled; seat++ {
 		p, _ := id.participant(&canyu.Submission{Seat: seat}, class, canyu.Student)
@@ -33,13 +53,7 @@ func (b *SeatBook) Done(ctx context.Context, a *canyu.Activity, class canyu.Clas
 	return done, nil
 }
 
-// Receipt is the seat of the pupil whose receipt it is, or 0.
-func (b *SeatBook) Receipt(a *canyu.Activity, class canyu.Class, enrolled int, text string) (seat int) {
-	asked, ok := parseReceipt(text)
-	if !ok {
-		return 0
-	}
-	id := newIdentity(b.Secret, a)
+func (id *identity) seatOf(class canyu.Class, enrolled int, asked receipt) (seat int) {
 	for n := 1; n <= enrolled; n++ {
 		if _, rc := id.participant(&canyu.Submission{Seat: n}, class, canyu.Student); subtle.ConstantTimeCompare(rc[:], asked[:]) == 1 {
 			seat = n

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -26,8 +27,7 @@ func (s *Server) seats(ctx *fasthttp.RequestCtx, a *activity) {
 	now := s.now()
 	done, err := s.seatsDone(a, class, enrolled)
 	if err != nil {
-		s.Log.Error("cannot read the seats of a class", "activity", a.ID, "error", err)
-		problemOf(errAway).write(ctx)
+		s.seatsAway(ctx, a, err)
 		return
 	}
 	v := struct {
@@ -64,7 +64,12 @@ func (s *Server) receipts(ctx *fasthttp.RequestCtx, a *activity) {
 		problemOf(canyu.InvalidError{{Field: "receipt", Reason: "want eight letters and digits such as 7K3M-9Q2X"}}).write(ctx)
 		return
 	}
-	whose := s.seatBook().Receipt(a.Activity, class, enrolled, asked.String())
+	id, err := a.identity()
+	if err != nil {
+		s.seatsAway(ctx, a, err)
+		return
+	}
+	whose := id.seatOf(class, enrolled, asked)
 	if whose == 0 {
 		newProblem(404, "unknown_receipt", "No pupil's receipt", "receipt: is of no pupil of this class").write(ctx)
 		guarded(ctx)
@@ -72,8 +77,7 @@ func (s *Server) receipts(ctx *fasthttp.RequestCtx, a *activity) {
 	}
 	done, err := s.seatsDone(a, class, enrolled)
 	if err != nil {
-		s.Log.Error("cannot read the seats of a class", "activity", a.ID, "error", err)
-		problemOf(errAway).write(ctx)
+		s.seatsAway(ctx, a, err)
 		return
 	}
 	writeJSON(ctx, struct {
@@ -82,6 +86,17 @@ func (s *Server) receipts(ctx *fasthttp.RequestCtx, a *activity) {
 		Counted bool   `json:"counted"` // false: accepted, and still in a spool
 	}{asked.String(), whose, done[whose]})
 	guarded(ctx)
+}
+
+// seatsAway says why nobody's seat can be told.
+func (s *Server) seatsAway(ctx *fasthttp.RequestCtx, a *activity, err error) {
+	if errors.Is(err, canyu.ErrPurged) {
+		newProblem(410, "purged", "Not known any more", err.Error()).write(ctx)
+		guarded(ctx)
+		return
+	}
+	s.Log.Error("cannot read the seats of a class", "activity", a.ID, "error", err)
+	problemOf(errAway).write(ctx)
 }
 
 // classAsked reads ?school=&grade=&class= and sees to access; where it is not ok it has
@@ -114,7 +129,11 @@ func (s *Server) seatsDone(a *activity, class canyu.Class, enrolled int) ([]bool
 	}
 	deadline, cancel := context.WithTimeout(context.Background(), attempt)
 	defer cancel()
-	seats, err := s.seatBook().Done(deadline, a.Activity, class, enrolled)
+	id, err := a.identity()
+	if err != nil {
+		return nil, err
+	}
+	seats, err := id.done(deadline, s.Ledger, a.Activity, class, enrolled)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +143,6 @@ func (s *Server) seatsDone(a *activity, class canyu.Class, enrolled int) ([]bool
 	}
 	return done, nil
 }
-
-func (s *Server) seatBook() *SeatBook { return &SeatBook{Ledger: s.Ledger, Secret: s.Secret} }
 
 // parseReceipt reads what somebody copied by hand: in any case, with or without the
 // hyphen, and with the letters that are not in Crockford's base 32.

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -103,6 +104,10 @@ func (r *visit) school(text, file string) error {
 	if school == nil {
 		return errNoPage
 	}
+	if file == "held" {
+		r.Heading = school.Name
+		return r.held(want, []*canyu.School{school})
+	}
 	if file == "messages" {
 		r.Heading = school.Name
 		return r.review(want, []*canyu.School{school})
@@ -182,6 +187,7 @@ func (r *visit) drawSchool(where place, school *canyu.School, c *census) error {
 		r.Exports = append(r.Exports, pageLink{URL: r.link(base + "/links"), Text: s.page("export.links")})
 	}
 	r.reviewLink(where, base, schools)
+	r.heldLink(where, base, schools)
 	r.write(fasthttp.StatusOK, r.part())
 	return nil
 }
@@ -240,6 +246,9 @@ func (r *visit) seatsOf(class canyu.Class, enrolled int) (seats []seat, open []i
 		return nil, nil, false, nil
 	}
 	done, err := r.p.Seats(r, r.activity, class, enrolled)
+	if errors.Is(err, canyu.ErrPurged) {
+		return nil, nil, false, nil
+	}
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -329,7 +338,10 @@ func (r *visit) receipt(v *schoolView, school *canyu.School) {
 	}
 	enrolled, _ := school.Enrolled(class.Grade, class.Number)
 	name := r.s.class(class.Grade, class.Number)
-	whose := r.p.Receipt(r.activity, class, enrolled, f.Value)
+	whose, err := r.p.Receipt(r, r.activity, class, enrolled, f.Value)
+	if err != nil {
+		r.p.log().Warn("cannot tell whose receipt it is", "activity", r.activity.ID, "error", err)
+	}
 	if whose == 0 {
 		f.Answer = r.Say("receipt.none", name)
 		return

@@ -27,6 +27,7 @@ type activitySettings struct {
 	Consent        consentSettings   `yaml:"consent"`
 	Page           pageSettings      `yaml:"page"`
 	Report         reportSettings    `yaml:"report"`
+	Retention      retentionSettings `yaml:"retention"`
 }
 
 type publicSettings struct {
@@ -99,6 +100,7 @@ func (e *activitySettings) activity() (*canyu.Activity, []error) {
 	a.Wall = e.wall(wrong)
 	e.Policy.check(wrong)
 	e.report(a, or, wrong)
+	a.Retention = e.Retention.retention(wrong)
 	if err := a.Validate(); err != nil {
 		if joined, ok := err.(interface{ Unwrap() []error }); ok {
 			errs = append(errs, joined.Unwrap()...)

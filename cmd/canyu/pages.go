@@ -20,7 +20,7 @@ func (s *settings) pages(e *engines, secret []byte, log *slog.Logger) fasthttp.R
 		log.Error("the pages know no calendar", "error", err) // canyu check says more
 	}
 	keys := s.keyring(secret)
-	book := &ingest.SeatBook{Ledger: e.ledger, Secret: secret}
+	book := &ingest.SeatBook{Ledger: e.ledger, Keys: ingest.Keys{Archive: e.archive, Secret: secret}}
 	watch := &reports.Sender{Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Activities: s.activities, Log: log}
 	p := &reports.Pages{
 		Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Links: keys, Calendar: calendar, Log: log,

@@ -28,14 +28,20 @@ func (c *rebuildCommand) Run(ctx context.Context, out stdout, errOut stderr) err
 	if err != nil {
 		return err
 	}
+	keys := &ingest.Keys{Archive: e.archive, Secret: secret}
 	for _, a := range s.activities {
 		n := 0
-		err := rollup.Rebuild(ctx, e.ledger, e.archive, a.ID, ingest.Fingerprint(secret, a), func(done int) {
-			if n = done; n%100_000 == 0 {
-				fmt.Fprintf(errOut, "activity %s: %d participants restored\n", a.ID, done)
-			}
-		})
+		fingerprint, err := keys.Fingerprint(ctx, a)
+		if err == nil {
+			err = rollup.Rebuild(ctx, e.ledger, e.archive, a.ID, fingerprint, func(done int) {
+				if n = done; n%100_000 == 0 {
+					fmt.Fprintf(errOut, "activity %s: %d participants restored\n", a.ID, done)
+				}
+			})
+		}
 		switch {
+		case errors.Is(err, canyu.ErrPurged):
+			fmt.Fprintf(out, "activity %s: its participants have been purged: there is nothing to restore\n", a.ID)
 		case errors.Is(err, rollup.ErrWhole):
 			fmt.Fprintf(out, "activity %s: the ledger is whole\n", a.ID)
 		case err != nil:
@@ -56,13 +62,18 @@ const rebuildEvery = time.Second
 
 // keepRebuilding restores a ledger as soon as it is found to have lost its data.
 func (s *settings) keepRebuilding(ctx context.Context, e *engines, secret []byte, log *slog.Logger) error {
+	keys := &ingest.Keys{Archive: e.archive, Secret: secret}
 	for {
 		for _, a := range s.activities {
 			if whole(ctx, e, a.ID) {
 				continue
 			}
-			err := rollup.Rebuild(ctx, e.ledger, e.archive, a.ID, ingest.Fingerprint(secret, a), nil)
+			fingerprint, err := keys.Fingerprint(ctx, a)
+			if err == nil {
+				err = rollup.Rebuild(ctx, e.ledger, e.archive, a.ID, fingerprint, nil)
+			}
 			switch {
+			case errors.Is(err, canyu.ErrPurged): // it is empty on purpose
 			case err == nil:
 				log.Warn("the ledger had lost its data and was restored from the archive", "activity", a.ID)
 				err := s.auditLog(e, secret).Add(ctx, canyu.AuditEntry{Who: canyu.ByServer, What: canyu.AuditRebuild, Activity: a.ID})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -90,6 +91,9 @@ func (c *verifyCommand) verify(ctx context.Context, s *settings, e *engines, act
 	} else if mark == "" {
 		fmt.Fprintf(out, "activity %s: nobody has taken part yet\n", activity)
 		return true, nil
+	}
+	if purged, err := e.archive.Purged(ctx, activity); err != nil || !purged.Participants.IsZero() {
+		return err == nil && !purged.ParticipantsDone.IsZero(), errors.Join(err, tellPurged(ctx, e, activity, purged, out))
 	}
 	for repaired := false; ; repaired = true {
 		differences, err := rollup.Verify(ctx, e.ledger, e.archive, activity, sc.classes, sc.schools)

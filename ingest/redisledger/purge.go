@@ -1,6 +1,7 @@
 package redisledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -74,6 +75,9 @@ return n`)
 
 // Erase implements canyu.Ledger.
 func (l *Ledger) Erase(ctx context.Context, activity string, class canyu.Class, role canyu.Role, p canyu.Participant) (bool, error) {
+	if mark, err := l.Epoch(ctx, activity); err != nil || mark == "" {
+		return false, cmp.Or(err, canyu.ErrLost)
+	}
 	log, err := l.Log(ctx, activity, shard, "", 1<<30)
 	if err != nil {
 		return false, err

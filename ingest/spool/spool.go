@@ -27,6 +27,9 @@ import (
 // ErrFull: what waits has reached the spool's limit.
 var ErrFull = errors.New("the spool is full")
 
+// ErrInUse: each server has a data folder of its own.
+var ErrInUse = errors.New("another process has the spool")
+
 const schema = `create table if not exists batches (
   position integer primary key autoincrement,
   activity text    not null,
@@ -82,7 +85,7 @@ func Open(ctx context.Context, dir string, limit int64) (_ *Spool, err error) {
 		return nil, fmt.Errorf("cannot lock the spool: %w", err)
 	}
 	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, fmt.Errorf("another process has the spool in %s: give each server its own data folder: %w", dir, err)
+		return nil, fmt.Errorf("%w in %s: give each server its own data folder: %w", ErrInUse, dir, err)
 	}
 	if err := own(filepath.Join(dir, "spool.db")); err != nil {
 		return nil, fmt.Errorf("cannot make the spool: %w", err)
@@ -239,6 +242,13 @@ func (s *Spool) Waiting(activity string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.waiting[activity]
+}
+
+// Bytes is how much waits, and how much may.
+func (s *Spool) Bytes() (waiting, limit int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes, s.limit
 }
 
 // Close lets go of the file; what waits stays in it.

@@ -37,7 +37,10 @@ func (a *Archive) Person(ctx context.Context, activity string, class canyu.Class
 	if err := rows.Err(); err != nil {
 		return fail(err)
 	}
-	if p.Submissions, err = a.submissionsOf(ctx, class, role, participant, args); err != nil {
+	if p.Submissions, err = a.submissionsOf(ctx, "submissions", "toUInt8(0)", class, role, participant, args); err != nil {
+		return fail(err)
+	}
+	if p.Held, err = a.submissionsOf(ctx, "held", "why", class, role, participant, args); err != nil {
 		return fail(err)
 	}
 	if keys := wallKeys(&p); keys != "" {
@@ -50,8 +53,8 @@ func (a *Archive) Person(ctx context.Context, activity string, class canyu.Class
 	return p, nil
 }
 
-func (a *Archive) submissionsOf(ctx context.Context, class canyu.Class, role canyu.Role, participant canyu.Participant, args []any) (all []canyu.Participation, err error) {
-	rows, err := a.conn.Query(ctx, "SELECT id, at, toUInt16(day), message FROM submissions FINAL WHERE "+ofPerson+" ORDER BY at, id", args...)
+func (a *Archive) submissionsOf(ctx context.Context, table, why string, class canyu.Class, role canyu.Role, participant canyu.Participant, args []any) (all []canyu.Participation, err error) {
+	rows, err := a.conn.Query(ctx, "SELECT id, at, toUInt16(day), message, "+why+" FROM "+table+" FINAL WHERE "+ofPerson+" ORDER BY at, id", args...)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +63,11 @@ func (a *Archive) submissionsOf(ctx context.Context, class canyu.Class, role can
 		s := canyu.Participation{Class: class, Role: role, Participant: participant}
 		var at int64
 		var day uint16
-		if err := rows.Scan(&s.ID, &at, &day, &s.Message); err != nil {
+		var held uint8
+		if err := rows.Scan(&s.ID, &at, &day, &s.Message, &held); err != nil {
 			return nil, err
 		}
+		s.Held = canyu.Suspicion(held)
 		s.At, s.Day = time.UnixMilli(at).UTC(), canyu.Day(day)
 		all = append(all, s)
 	}
@@ -88,7 +93,7 @@ func (a *Archive) Erase(ctx context.Context, activity string, class canyu.Class,
 	if keys := wallKeys(&p); keys != "" {
 		err = a.mutate(ctx, "wall", "DELETE WHERE activity = ? AND school = ? AND key IN ("+keys+")", activity, uint64(class.School))
 	}
-	for _, table := range []string{"participants", "submissions"} {
+	for _, table := range []string{"participants", "submissions", "held"} {
 		if err == nil {
 			err = a.mutate(ctx, table, "DELETE WHERE "+ofPerson, args...)
 		}

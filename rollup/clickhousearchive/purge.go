@@ -116,6 +116,9 @@ func (a *Archive) SetRollups(ctx context.Context, activity string, rs []canyu.Ro
 func (a *Archive) PurgeMessages(ctx context.Context, activity string) error {
 	err := a.mutate(ctx, "submissions", "UPDATE message = '' WHERE activity = ? AND message != ''", activity)
 	if err == nil {
+		err = a.mutate(ctx, "held", "UPDATE message = '' WHERE activity = ? AND message != ''", activity)
+	}
+	if err == nil {
 		err = a.drop(ctx, activity, "wall")
 	}
 	if err != nil {
@@ -127,7 +130,7 @@ func (a *Archive) PurgeMessages(ctx context.Context, activity string) error {
 // PurgeParticipants implements canyu.Archive. ClickHouse keeps the files of what was
 // dropped for some minutes (old_parts_lifetime).
 func (a *Archive) PurgeParticipants(ctx context.Context, activity string) error {
-	if err := a.drop(ctx, activity, "salts", "participants", "submissions", "wall"); err != nil {
+	if err := a.drop(ctx, activity, "salts", "participants", "submissions", "held", "wall"); err != nil {
 		return fmt.Errorf("cannot destroy the participants: %w", err)
 	}
 	return nil

@@ -40,6 +40,15 @@ func (a *Archive) Person(ctx context.Context, activity string, class canyu.Class
 	if err != nil {
 		return p, fmt.Errorf("cannot read a participant's submissions: %w", err)
 	}
+	p.Held, err = collect(ctx, tx, func(rows *sql.Rows, s *canyu.Participation) error {
+		var id, at int64
+		err := rows.Scan(&id, &at, &s.Day, &s.Held, &s.Message)
+		s.Class, s.Role, s.Participant, s.ID, s.At = class, role, participant, uint64(id), milli(at)
+		return err
+	}, `SELECT id, at, day, why, message FROM held`+ofClass+` ORDER BY at, id`, args...)
+	if err != nil {
+		return p, fmt.Errorf("cannot read a participant's held submissions: %w", err)
+	}
 	for i := range p.Submissions {
 		ms, err := collect(ctx, tx, scanWall, `SELECT school, grade, class, role, at, message, state, reason, decider, decided, key
 			FROM wall WHERE activity = ? AND key = ?`, activity, int64(p.Submissions[i].Key()))
@@ -61,6 +70,7 @@ func (a *Archive) Erase(ctx context.Context, activity string, class canyu.Class,
 	statements := []statement{
 		{`DELETE FROM participants` + ofClass, args},
 		{`DELETE FROM submissions` + ofClass, args},
+		{`DELETE FROM held` + ofClass, args},
 	}
 	for i := range p.Submissions {
 		statements = append(statements, statement{`DELETE FROM wall WHERE activity = ? AND key = ?`, []any{activity, int64(p.Submissions[i].Key())}})

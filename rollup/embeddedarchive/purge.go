@@ -142,6 +142,7 @@ const ofActivity = ` WHERE class_role IN (SELECT id FROM groups WHERE activity =
 func (a *Archive) PurgeMessages(ctx context.Context, activity string) error {
 	return a.destroy(ctx,
 		statement{`UPDATE submissions SET message = ''` + ofActivity + ` AND message <> ''`, []any{activity}},
+		statement{`UPDATE held SET message = ''` + ofActivity + ` AND message <> ''`, []any{activity}},
 		statement{`DELETE FROM wall WHERE activity = ?`, []any{activity}})
 }
 
@@ -151,6 +152,7 @@ func (a *Archive) PurgeParticipants(ctx context.Context, activity string) error 
 		statement{`DELETE FROM salts WHERE activity = ?`, []any{activity}},
 		statement{`DELETE FROM participants` + ofActivity, []any{activity}},
 		statement{`DELETE FROM submissions` + ofActivity, []any{activity}},
+		statement{`DELETE FROM held` + ofActivity, []any{activity}},
 		statement{`DELETE FROM wall WHERE activity = ?`, []any{activity}})
 }
 
