@@ -15,7 +15,7 @@ lister := bin/cyclonedx-gomod-$(CYCLONEDX_GOMOD)
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## everything on this machine with a sample activity; prints its address
@@ -32,6 +32,14 @@ test: deps ## format, vet, lint, then every test, against servers of its own
 	go vet ./...
 	@$(MAKE) --no-print-directory lint
 	deploy/testservers.sh go test -race -shuffle=on -parallel 6 -timeout 14m ./...
+
+.PHONY: release
+release: ## bin/release: archives for linux/amd64 and arm64, and their sums
+	@deploy/release.sh bin/release
+
+.PHONY: reproducible
+reproducible: ## builds the release twice, the second time from nothing, and compares
+	@deploy/release.sh --twice
 
 .PHONY: lint
 lint: $(linter) ## the pinned linter, import rules among others
@@ -55,7 +63,7 @@ sbom: $(lister) ## bin/canyu.cdx.json: what the program is made of, as CycloneDX
 licences: ## bin/licences.txt: the texts that go with the program
 	@mkdir -p bin
 	@go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Dir}}{{end}}{{end}}' ./cmd/canyu | sort -u | while read -r module dir; do \
-	  printf '\n===== %s\n\n' "$$module"; find "$$dir" -maxdepth 1 -type f \( -iname 'licen[sc]e*' -o -iname 'copying*' -o -iname 'notice*' \) | sort | xargs -r -d '\n' cat; \
+	  printf '\n===== %s\n\n' "$$module"; find "$$dir" -type f \( -path "$$dir/*/*" -prune -o -iname 'licen[sc]e*' -print -o -iname 'copying*' -print -o -iname 'notice*' -print \) -o -path "$$dir/licenses/ftl.txt" -print | sort | xargs -r -d '\n' cat; \
 	done >bin/licences.txt
 	@printf '\n===== Go\n\n' >>bin/licences.txt; cat "$$(go env GOROOT)/LICENSE" reports/font/OFL.txt reports/calendar/LICENSE.chinese-days >>bin/licences.txt
 	@echo "bin/licences.txt: $$(grep -c '^=====' bin/licences.txt) licences"
