@@ -71,7 +71,12 @@ func TestExplain(t *testing.T) {
 		mend := vandal{s, p}.forget()
 		s.differs("✗ Archive and ledger do not tell the same", "explain", "--school", "3418020001", "--lang", "en")
 		mend()
-		vandal{s, p}.inflate()
+		if p.dsn == "" {
+			vandal{s, p}.rewrite("rollups", "participants", "participants + 1",
+				fmt.Sprintf("day = %d and class_role = (select id from groups where school = 3418020001 and grade = 1 and class = 1 and role = 1)", canyu.NewDay(2017, 4, 1)))
+		} else {
+			vandal{s, p}.inflate()
+		}
 		s.differs("✗ Rollups and archive do not tell the same", "explain", "--school", "3418020001", "--lang", "en")
 		s.must("verify", "--repair")
 
