@@ -63,7 +63,9 @@ sbom: $(lister) ## bin/canyu.cdx.json: what the program is made of, as CycloneDX
 licences: ## bin/licences.txt: the texts that go with the program
 	@mkdir -p bin
 	@go list -deps -f '{{with .Module}}{{if .Version}}{{.Path}} {{.Dir}}{{end}}{{end}}' ./cmd/canyu | sort -u | while read -r module dir; do \
-	  printf '\n===== %s\n\n' "$$module"; find "$$dir" -type f \( -path "$$dir/*/*" -prune -o -iname 'licen[sc]e*' -print -o -iname 'copying*' -print -o -iname 'notice*' -print \) -o -path "$$dir/licenses/ftl.txt" -print | sort | xargs -r -d '\n' cat; \
+	  printf '\n===== %s\n\n' "$$module"; \
+	  find "$$dir" -maxdepth 1 -type f \( -iname 'licen[sc]e*' -o -iname 'copying*' -o -iname 'notice*' \) -exec cat {} +; \
+	  [[ ! -e $$dir/licenses/ftl.txt ]] || cat "$$dir/licenses/ftl.txt"; \
 	done >bin/licences.txt
 	@printf '\n===== Go\n\n' >>bin/licences.txt; cat "$$(go env GOROOT)/LICENSE" reports/font/OFL.txt reports/calendar/LICENSE.chinese-days >>bin/licences.txt
 	@echo "bin/licences.txt: $$(grep -c '^=====' bin/licences.txt) licences"
