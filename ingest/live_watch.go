@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -209,9 +210,12 @@ func (h *hub) watched(key watchKey, w *watch) (viewers [shownKinds]int, ok bool)
 // run reads once a second, and less often what takes long to read: a county of 9,000
 // classes takes some 60 ms of two processors in Redis, a province ten times that. One
 // region is read for no more than a twentieth of the time, and all that are large
-// together for no more than a tenth; the first reading waits for nobody.
+// together for no more than a tenth; the first reading waits for nobody. The second
+// comes after any part of a second: what many begin to watch at once, as after a
+// restart, is read all through the second from then on, and not in one rush that
+// submissions would have to wait for.
 func (w *watch) run(key watchKey) {
-	for {
+	for first := true; ; first = false {
 		viewers, ok := w.hub.watched(key, w)
 		if !ok {
 			return
@@ -229,7 +233,11 @@ func (w *watch) run(key watchKey) {
 		if large {
 			time.AfterFunc(9*w.took, func() { <-w.hub.turn })
 		}
-		next := time.NewTimer(max(liveEvery, 20*w.took) - time.Since(started))
+		every := max(liveEvery, 20*w.took)
+		if first {
+			every = rand.N(every)
+		}
+		next := time.NewTimer(every - time.Since(started))
 		select {
 		case <-next.C:
 		case <-w.hub.closing:
