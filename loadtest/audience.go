@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,48 +20,125 @@ import (
 	"github.com/canyu/canyu"
 )
 
-// audience are viewers of live streams.
+// audience are viewers of live streams, in a process of their own: they are other
+// people's machines, which neither keep the generator from sending in time nor take a
+// processor from the server that it could have.
 type audience struct {
-	stop context.CancelFunc
-	wg   sync.WaitGroup
-	seen atomic.Int64
-
-	mu     sync.Mutex
-	failed error
+	cmd   *exec.Cmd
+	ask   io.WriteCloser
+	said  *bufio.Reader
+	wrong bytes.Buffer
 }
 
 // watch opens all streams, and returns when each has had its first event.
 func (h *hall) watch(ctx context.Context) (*audience, error) {
-	ctx, stop := context.WithCancel(ctx)
-	a := &audience{stop: stop}
-	schools := h.watched()
-	ready := make(chan struct{}, h.Viewers)
-	slots := make(chan struct{}, 64)
-	for i := range h.Viewers {
-		a.wg.Go(func() {
-			slots <- struct{}{}
-			first := sync.OnceFunc(func() { <-slots; ready <- struct{}{} })
-			err := liveStream(ctx, h.node.target, h.activity, schools[i%len(schools)], func([]byte) {
-				a.seen.Add(1)
-				first()
-			})
-			first()
-			if err != nil && ctx.Err() == nil {
-				a.mu.Lock()
-				a.failed = errors.Join(a.failed, err)
-				a.mu.Unlock()
-				stop()
-			}
-		})
+	var schools []string
+	for _, code := range h.watched() {
+		schools = append(schools, code.String())
 	}
-	for range h.Viewers {
-		<-ready
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot find canyu itself: %w", err)
 	}
-	if err := a.err(); err != nil {
+	a := &audience{}
+	a.cmd = exec.CommandContext(ctx, "nice", "-n", "19", program, "loadtest", "audience",
+		"--target", h.node.target.URL.String(), "--activity", h.activity, "--viewers", strconv.Itoa(h.Viewers), "--schools", strings.Join(schools, ","))
+	a.cmd.Env, a.cmd.Stderr = environment(), &a.wrong
+	ask, err1 := a.cmd.StdinPipe()
+	said, err2 := a.cmd.StdoutPipe()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("cannot start an audience: %w", err)
+	}
+	a.ask, a.said = ask, bufio.NewReader(said)
+	if err := a.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot start an audience: %w", err)
+	}
+	if _, err := a.events(); err != nil {
 		a.close()
 		return nil, err
 	}
-	return a, ctx.Err()
+	return a, nil
+}
+
+// events is how many all of them have seen so far.
+func (a *audience) events() (n int64, err error) {
+	if _, err = io.WriteString(a.ask, "\n"); err == nil {
+		_, err = fmt.Fscanln(a.said, &n)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("the audience does not answer: %w\n%s", err, a.wrong.Bytes())
+	}
+	return n, nil
+}
+
+// since is how many have come since there were n; none where nobody watches.
+func (a *audience) since(n int64) (int64, error) {
+	if a == nil {
+		return 0, nil
+	}
+	now, err := a.events()
+	return now - n, err
+}
+
+// close sends them away.
+func (a *audience) close() {
+	_ = a.ask.Close() // ends it
+	_ = a.cmd.Wait()  // what went wrong, events has told
+}
+
+// AudienceCmd is canyu loadtest audience, which ViewersCmd starts: streams of schools
+// in turn. For every line that it reads it writes how many events have come; the first
+// answer waits for the first event of each stream. It ends with its input.
+type AudienceCmd struct {
+	Target   string   `help:"URL of the server." required:""`
+	Activity string   `help:"Activity." required:""`
+	Schools  []string `help:"Codes of schools." required:""`
+	Viewers  int      `help:"Live streams." required:""`
+}
+
+// Run watches until standard input ends.
+func (c *AudienceCmd) Run(ctx context.Context, out io.Writer) error {
+	t, err := NewTarget(ctx, c.Target, false)
+	if err != nil {
+		return err
+	}
+	codes := make([]canyu.SchoolCode, len(c.Schools))
+	for i, text := range c.Schools {
+		if codes[i], err = canyu.ParseSchoolCode(text); err != nil {
+			return err
+		}
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	var seen atomic.Int64
+	var all sync.WaitGroup
+	ready := make(chan struct{}, c.Viewers)
+	slots := make(chan struct{}, 64)
+	for i := range c.Viewers {
+		all.Go(func() {
+			slots <- struct{}{}
+			first := sync.OnceFunc(func() { <-slots; ready <- struct{}{} })
+			defer first()
+			err := liveStream(ctx, t, c.Activity, codes[i%len(codes)], func([]byte) {
+				seen.Add(1)
+				first()
+			})
+			if ctx.Err() == nil {
+				stop(err)
+			}
+		})
+	}
+	defer all.Wait()
+	defer stop(nil)
+	for range c.Viewers {
+		<-ready
+	}
+	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, seen.Load())
+	}
+	return nil
 }
 
 // watched are the first schools that requests are of.
@@ -70,27 +150,6 @@ func (h *hall) watched() []canyu.SchoolCode {
 		}
 	}
 	return codes
-}
-
-func (a *audience) events() int64 {
-	if a == nil {
-		return 0
-	}
-	return a.seen.Load()
-}
-
-func (a *audience) err() error {
-	if a == nil {
-		return nil
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.failed
-}
-
-func (a *audience) close() {
-	a.stop()
-	a.wg.Wait()
 }
 
 // liveStream reads a school's stream until ctx ends. event is told each of the counts;

@@ -21,6 +21,7 @@ type Command struct {
 	Roster    RosterCmd    `cmd:"" help:"Write the made-up roster, to be imported by the server under test."`
 	Bench     BenchCmd     `cmd:"" help:"Start the baselines and canyu on both engines and measure them side by side."`
 	Viewers   ViewersCmd   `cmd:"" help:"What live views cost those who take part: with and without them, side by side."`
+	Audience  AudienceCmd  `cmd:"" hidden:"" help:"The viewers of canyu loadtest viewers."`
 	Baseline  BaselineCmd  `cmd:"" help:"Run one of the servers that canyu is measured against."`
 	National  NationalCmd  `cmd:"" help:"The national campaign of 2021, 13,830,890 participants, from HTTP to the archive, exact."`
 	Latency   LatencyCmd   `cmd:"" help:"p99 at half of the highest rate, and how long a click takes into the live counts and the archive."`

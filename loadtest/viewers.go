@@ -161,13 +161,15 @@ func (h *hall) measure(ctx context.Context, b *sight, s Schedule, watched bool) 
 	if watched {
 		clicking.Go(func() { clicks, clickErr = h.click(limit) })
 	}
-	events := viewers.events()
+	events, eventErr := viewers.since(0)
 	res, err := h.load(ctx, s, h.Round)
-	events = viewers.events() - events
 	stop()
 	clicking.Wait()
+	if eventErr == nil {
+		events, eventErr = viewers.since(events)
+	}
 	server1, err1 := cpu(h.node.cmd.Process.Pid)
-	if err := errors.Join(err0, err1, err, clickErr, viewers.err()); err != nil {
+	if err := errors.Join(err0, err1, err, clickErr, eventErr); err != nil {
 		return err
 	}
 	b.rate[with] = append(b.rate[with], res.Rate)
