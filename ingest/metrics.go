@@ -43,15 +43,47 @@ func newMetrics() *metrics {
 // Collectors of the server's metrics, to be registered once.
 func (s *Server) Collectors() []prometheus.Collector {
 	m := s.metrics
-	all := append(s.hub.collectors(), m.participations, m.refusals, m.batches, m.commits)
+	all := append(append(s.hub.collectors(), s.watch.collectors()...), m.participations, m.refusals, m.batches, m.commits, s.requests)
+	gauge := func(name, help, activity string, value func() float64) {
+		var labels prometheus.Labels
+		if activity != "" {
+			labels = prometheus.Labels{"activity": activity}
+		}
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
+	}
 	for _, a := range s.activities {
-		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name:        "canyu_spool_participations",
-			Help:        "Acknowledged participations that wait in this process's spool.",
-			ConstLabels: prometheus.Labels{"activity": a.ID},
-		}, func() float64 { return float64(a.spooled()) }))
+		gauge("canyu_spool_participations", "Acknowledged participations that wait in this process's spool.", a.ID,
+			func() float64 { return float64(a.spooled()) })
+		gauge("canyu_counting", "1 while submissions are counted as they come; 0 while they wait in the spool or are refused: /readyz says why.", a.ID,
+			func() float64 { return truth(a.epochNow() != "" && a.spooled() == 0) })
+		gauge("canyu_activity_open", "1 on the activity's days, in its time zone.", a.ID,
+			func() float64 { return truth(a.Open(s.now()) == nil) })
+	}
+	gauge("canyu_live_viewers_limit", "Live streams that this process serves at once.", "", func() float64 { return float64(s.hub.most) })
+	gauge("canyu_roster_classes", "Classes of the roster that this process validates with.", "",
+		func() float64 {
+			n := 0
+			for _, school := range s.roster().Schools(0) {
+				n += len(school.Classes)
+			}
+			return float64(n)
+		})
+	gauge("canyu_roster_age_seconds", "Since this process last read the roster from the archive, or began; it does so every ten seconds.", "",
+		func() float64 { return time.Since(time.Unix(0, s.rosterRead.Load())).Seconds() })
+	if s.Spool != nil {
+		gauge("canyu_spool_bytes", "Bytes of batches that wait in this process's spool.", "",
+			func() float64 { waiting, _ := s.Spool.Bytes(); return float64(waiting) })
+		gauge("canyu_spool_limit_bytes", "How many may: spool_limit.", "",
+			func() float64 { _, limit := s.Spool.Bytes(); return float64(limit) })
 	}
 	return all
+}
+
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // outcomeCounters are looked up once, not at every request.

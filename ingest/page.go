@@ -49,6 +49,7 @@ type view struct {
 	Thanks    thanksView
 	Notice    string // notice
 	Detail    string
+	Page      string      // its token; "" for those that browsers keep
 	Privacy   string      // address of what is told of the data; "" where there is no activity
 	Told      *toldView   // form, class: the short of it
 	Sections  []toldAbout // privacy: the whole
@@ -71,7 +72,7 @@ type where struct {
 type thanksView struct {
 	Ordinal, Receipt, Again string
 	Wall                    string // address of the wall, "" where there is none
-	Repeat, Accepted        bool
+	Repeat, Accepted, Held  bool
 	School                  string // how many of the school there are by now
 	Counts, Role            string // where a script asks for that
 	Day                     string
@@ -111,6 +112,7 @@ type pageRequest struct {
 	told *Notice
 
 	today canyu.Day
+	sign  func(screen string) string // makes the page's token; nil: none is wanted
 }
 
 func (s *Server) newPage(ctx *fasthttp.RequestCtx, a *canyu.Activity) *pageRequest {
@@ -130,6 +132,7 @@ func (s *Server) newPage(ctx *fasthttp.RequestCtx, a *canyu.Activity) *pageReque
 	p.Heading = a.Title.In(p.Lang)
 	if a.ID != "" {
 		p.today = a.DayOf(s.now())
+		p.sign = s.signs(p)
 		p.Grey = p.Theme.Grey.On(p.today)
 		p.Days = p.T.Say("open.days", p.T.day(a.FirstDay), p.T.day(a.LastDay))
 	}
@@ -166,8 +169,16 @@ func (p *pageRequest) submit(s *Server) {
 		p.away(s.roster(), f)
 		return
 	}
-	r := s.roster()
-	_, role, err := f.Validate(p.a, r, s.now())
+	r, now := s.roster(), s.now()
+	v := s.visitor(p.ctx, p.ctx.PostArgs().Peek("page"), now)
+	if wait := s.limited(&v, now); wait != nil {
+		p.wait(r, f, wait)
+		return
+	}
+	_, role, err := f.Validate(p.a, r, now)
+	if err != nil && s.watch != nil {
+		s.watch.refused(&v, s.activities[p.a.ID], err, now)
+	}
 	var invalid canyu.InvalidError
 	errors.As(err, &invalid)
 	if slices.ContainsFunc(invalid, func(e canyu.FieldError) bool {
@@ -187,21 +198,24 @@ func (p *pageRequest) submit(s *Server) {
 		p.form(r, f, errs, fasthttp.StatusUnprocessableEntity)
 		return
 	}
-	got, err := s.submit(&f.Submission)
+	got, err := s.submit(&v, &f.Submission)
 	switch {
 	case errors.Is(err, canyu.ErrNotOpen), errors.Is(err, canyu.ErrClosed): // midnight has passed
 		p.open(s, fasthttp.StatusForbidden)
+	case errors.Is(err, errTooOften):
+		p.wait(r, f, problemOf(err))
 	case err != nil:
 		p.away(r, f)
 	default:
 		p.at.role = role.String()
 		p.Where = p.whereClass(r)
 		p.thanks(role)
-		p.Thanks.Receipt, p.Thanks.Accepted, p.Thanks.Repeat = got.Receipt.String(), got.Accepted, !got.Counted && !got.Accepted
+		p.Thanks.Receipt, p.Thanks.Accepted, p.Thanks.Repeat = got.Receipt.String(), got.Accepted && !got.Held, !got.Counted && !got.Accepted && !got.Held
+		p.Thanks.Held = got.Held
 		if got.Ordinal != 0 {
 			p.Thanks.Ordinal = grouped(got.Ordinal)
 		}
-		if !got.Accepted { // else it is in no count yet
+		if !got.Accepted && !got.Held { // else it is in no count yet
 			p.Thanks.School = p.schoolCount(s, r, role)
 		}
 		p.write(fasthttp.StatusOK, "thanks")
@@ -213,6 +227,9 @@ func (p *pageRequest) submit(s *Server) {
 // each time, and mostly are what they were.
 func (p *pageRequest) write(status int, screen string) {
 	p.Screen = screen
+	if p.sign != nil {
+		p.Page = p.sign(screen)
+	}
 	if p.Languages == nil {
 		p.Languages = p.languages(func(lang string) string { return p.urlIn(p.at, lang) })
 	}

@@ -221,6 +221,13 @@ func (p *pageRequest) steps() []stepView {
 	return steps
 }
 
+// wait says that nothing was recorded, because too much came before.
+func (p *pageRequest) wait(r *canyu.Roster, f *pageForm, why *problem) {
+	p.Alert = p.T.Say("error.often")
+	p.ctx.Response.Header.Set("Retry-After", why.retryAfter)
+	p.form(r, f, nil, why.Status)
+}
+
 // away says that nothing was recorded. What was typed stays in the form.
 func (p *pageRequest) away(r *canyu.Roster, f *pageForm) {
 	p.Alert = p.T.Say("error.away")

@@ -3,6 +3,7 @@ package ingest
 import (
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -49,6 +50,8 @@ func problemOf(err error) *problem {
 		return newProblem(403, "not_open", "Not open yet", err.Error())
 	case errors.Is(err, canyu.ErrClosed):
 		return newProblem(403, "closed", "Not open any more", err.Error())
+	case errors.Is(err, errTooOften):
+		return tooMany("this participant has left very many messages today: please try again tomorrow, or without one", time.Hour)
 	case errors.Is(err, errBusy):
 		p := newProblem(503, "busy", "Too busy", "the server is catching up: please send it again, it counts once")
 		p.retryAfter = "2"

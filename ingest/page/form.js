@@ -35,7 +35,7 @@
       return text;
     };
     if (!answer) reveal('kept');
-    else if (answer.state) reveal('accepted');
+    else if (answer.state) reveal(answer.state === 'held' ? 'held' : 'accepted');
     else if (!answer.counted) reveal('repeat');
     else if (answer.ordinal) screen.querySelector('.ordinal').textContent = reveal('counted', answer.ordinal.toLocaleString('en'));
     if (answer) {

@@ -13,6 +13,7 @@ window.canyu = (() => {
   const SECOND = 1000;
   const DAY = 86400 * SECOND;
   const texts = JSON.parse(document.body.dataset.texts || '{}');
+  const page = document.body.dataset.page; // says that this is a page of ours
   const listeners = [];
 
   const say = (key, ...args) => (texts[key] || '').replace(/%[ds]/g, () => args.shift());
@@ -110,7 +111,7 @@ window.canyu = (() => {
     try {
       const reply = await fetch('/v1/participations', {
         method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
+        headers: Object.assign({ 'Content-Type': 'application/json' }, page ? { 'Canyu-Page': page } : {}),
         body,
         keepalive: body.length < 50000, // arrives also where the tab is closed now
         signal: patience.signal,

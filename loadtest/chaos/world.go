@@ -55,6 +55,7 @@ func (w *world) edge(name, target string) (*Proxy, error) {
 const configText = `data: %s
 key_file: %s
 rebuild: auto
+watch: off
 %sactivities:
   - id: chaos
     title: {zh-Hans: 网上祭英烈, en: Online memorial}
