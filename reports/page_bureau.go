@@ -87,6 +87,10 @@ func (r *visit) bureau(text, file string) error {
 	if len(schools) == 0 {
 		return errNoPage
 	}
+	if file == "held" {
+		r.Heading = r.s.region(region)
+		return r.held(regionScope(region, r.activity.ID), schools)
+	}
 	if file == "messages" {
 		r.Heading = r.s.region(region)
 		return r.review(regionScope(region, r.activity.ID), schools)
@@ -134,6 +138,7 @@ func (r *visit) drawBureau(where place, region canyu.Region, c *census) error {
 		{URL: r.link(base+"/table.csv", keep...), Text: s.page("export.table.csv")},
 	}
 	r.reviewLink(where, base, c.schools)
+	r.heldLink(where, base, c.schools)
 	r.write(fasthttp.StatusOK, r.part())
 	return nil
 }

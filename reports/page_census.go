@@ -61,6 +61,7 @@ func (r *visit) census(where place, schools []*canyu.School) (*census, error) {
 		var ledgerErr error
 		if c.tallies, ledgerErr = p.Ledger.Counts(patient, a.ID, classes); ledgerErr == nil {
 			c.live = true
+			c.admit(patient, p, a, classes, codesOf(where, schools))
 			return c, nil
 		}
 		p.log().Warn("a page tells what the archive has", "activity", a.ID, "error", ledgerErr)

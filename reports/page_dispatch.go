@@ -109,7 +109,7 @@ func (r *visit) quality(where place, c *census, sum *sums) []string {
 		if err != nil {
 			return nil, err
 		}
-		return quality(&Report{Day: where.day}, odd, refusals), nil
+		return quality(&Report{Day: where.day}, odd, refusals, nil), nil // what is held has a line of its own
 	})
 	if err != nil {
 		return notes // the numbers can be read without

@@ -13,7 +13,7 @@ import (
 //go:embed page/words.txt
 var pageWords string
 
-var pageDictionary = parseWords(pageWords + "\n" + reviewWords)
+var pageDictionary = parseWords(pageWords + "\n" + reviewWords + "\n" + heldWords)
 
 // page is the text of a key of the pages, or else of the reports.
 func (s speaker) page(key string, args ...any) string {

@@ -19,6 +19,7 @@ const oddFrom, oddTo = 22, 6
 type Quality struct {
 	OddHours *OddHours   `json:"odd_hours,omitempty"`
 	Refused  []RefusedBy `json:"refused,omitempty"` // the most frequent reason first
+	Held     *HeldApart  `json:"held,omitempty"`
 }
 
 // OddHours are accepted submissions at hours at which a school is not at work.
@@ -55,12 +56,16 @@ func (b *builder) addQuality(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
-	r.Quality = quality(r, odd, refusals)
+	held, err := canyu.HeldGroups(ctx, b.archive, b.activity.ID, schools)
+	if err != nil {
+		return err
+	}
+	r.Quality = quality(r, odd, refusals, held)
 	return nil
 }
 
-func quality(r *Report, odd []canyu.OddHours, refusals []canyu.Refusal) *Quality {
-	var q Quality
+func quality(r *Report, odd []canyu.OddHours, refusals []canyu.Refusal, held []canyu.HeldGroup) *Quality {
+	q := Quality{Held: heldApart(r, held)}
 	sums := make(map[string]*tally)
 	add := func(reason string, school canyu.SchoolCode, day canyu.Day, n int) {
 		t := sums[reason]
@@ -89,7 +94,7 @@ func quality(r *Report, odd []canyu.OddHours, refusals []canyu.Refusal) *Quality
 }
 
 func (q Quality) orNil() *Quality {
-	if q.OddHours == nil && q.Refused == nil {
+	if q.OddHours == nil && q.Refused == nil && q.Held == nil {
 		return nil
 	}
 	return &q
@@ -143,6 +148,11 @@ func (q *Quality) of(code canyu.SchoolCode) *Quality {
 			own.OddHours = &OddHours{From: o.From, To: o.To, Submissions: p[0].Submissions, Schools: p}
 		}
 	}
+	if h := q.Held; h != nil {
+		if p := part(h.Schools); p != nil {
+			own.Held = &HeldApart{Submissions: p[0].Submissions, Schools: p}
+		}
+	}
 	for _, f := range q.Refused {
 		if p := part(f.Schools); p != nil {
 			own.Refused = append(own.Refused, RefusedBy{Reason: f.Reason, Submissions: p[0].Submissions, Schools: p})
@@ -176,6 +186,9 @@ func (q *Quality) say(s speaker) (sentences []string) {
 	if q == nil {
 		return nil
 	}
+	if h := q.Held; h != nil {
+		sentences = append(sentences, s.say("held_apart", number(h.Total), number(h.Today)))
+	}
 	if o := q.OddHours; o != nil {
 		sentences = append(sentences, s.say("odd_hours", number(o.Total), o.From, o.To, number(o.Today)))
 	}
@@ -196,6 +209,9 @@ func (q *Quality) say(s speaker) (sentences []string) {
 
 // rows are the same for the workbook: what it is, today and to date.
 func (q *Quality) rows(s speaker) (rows [][]any) {
+	if h := q.Held; h != nil {
+		rows = append(rows, []any{s.say("held_apart.heads"), h.Today, h.Total})
+	}
 	if o := q.OddHours; o != nil {
 		rows = append(rows, []any{s.say("odd_hours.heads") + " " + o.From + "–" + o.To, o.Today, o.Total})
 	}
