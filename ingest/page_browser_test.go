@@ -49,6 +49,20 @@ func (a *rosterArchive) SetEpoch(_ context.Context, activity, epoch string) erro
 	return nil
 }
 
+func (a *rosterArchive) Purged(context.Context, string) (canyu.Purged, error) {
+	return canyu.Purged{}, nil
+}
+
+func (a *rosterArchive) Salt(context.Context, string) ([]byte, error) { return nil, nil }
+
+func (a *rosterArchive) MakeSalt(_ context.Context, _ string, salt []byte) ([]byte, error) {
+	return salt, nil
+}
+
+func (a *rosterArchive) HeldDecisions(context.Context, string, []canyu.SchoolCode) ([]canyu.HeldDecision, error) {
+	return nil, nil
+}
+
 var shanghai = time.FixedZone("CST", 8*3600)
 
 func qingming() *canyu.Activity {
