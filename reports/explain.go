@@ -87,7 +87,7 @@ type step struct {
 // though the moment stands before them.
 func (e *Explanation) late() (late, after canyu.Tally) {
 	after = e.After
-	for r := range late {
+	for _, r := range e.roles() {
 		late[r] = e.Until[r] - after[r] - e.Told[r]
 		if n := -late[r]; n > 0 && n <= e.Around[r] {
 			after[r], late[r] = after[r]-n, 0
@@ -190,7 +190,9 @@ func (e *Explanation) roles() []canyu.Role {
 
 func (e *Explanation) table(b *strings.Builder, s speaker, steps []step) {
 	roles, wide := e.roles(), 0
-	steps = slices.DeleteFunc(steps, func(l step) bool { return !l.keep && l.n == (canyu.Tally{}) })
+	steps = slices.DeleteFunc(steps, func(l step) bool {
+		return !l.keep && !slices.ContainsFunc(roles, func(r canyu.Role) bool { return l.n[r] != 0 })
+	})
 	for _, l := range steps {
 		wide = max(wide, width(l.text)+2)
 	}
