@@ -21,6 +21,10 @@ need soffice libreoffice-calc
 need pdftotext poppler-utils
 need postfix postfix
 need openssl openssl
+need systemd-analyze systemd
+need nginx nginx-light
+need haproxy haproxy
+need prometheus prometheus
 fonts=/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
 [[ -e $fonts ]] || packages+=(fonts-noto-cjk)
 [[ ${#packages[@]} -gt 0 ]] || exit 0
