@@ -132,7 +132,17 @@ func (p progress) standing(due, now time.Time) Standing {
 // calendar from 30 days ahead. Activities that ended more than a month ago are
 // left alone.
 func (s *Sender) Alarms(ctx context.Context, now time.Time) ([]Line, error) {
-	var alarms []Line
+	lines, err := s.overview(ctx, now)
+	return slices.DeleteFunc(lines, func(l Line) bool { return !l.alarm(now) }), err
+}
+
+func (l *Line) alarm(now time.Time) bool {
+	return l.Standing.Alarm() && (l.Standing != Blind || now.After(l.Due.AddDate(0, 0, -30)))
+}
+
+// overview is the Status of every activity but those not begun and long over.
+func (s *Sender) overview(ctx context.Context, now time.Time) ([]Line, error) {
+	var all []Line
 	for _, a := range s.Activities {
 		today := a.DayOf(now)
 		if today < a.FirstDay || today > a.LastDay+canyu.LatestReport {
@@ -142,11 +152,7 @@ func (s *Sender) Alarms(ctx context.Context, now time.Time) ([]Line, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range lines {
-			if l.Standing.Alarm() && (l.Standing != Blind || now.After(l.Due.AddDate(0, 0, -30))) {
-				alarms = append(alarms, l)
-			}
-		}
+		all = append(all, lines...)
 	}
-	return alarms, nil
+	return all, nil
 }

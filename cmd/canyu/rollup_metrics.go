@@ -28,12 +28,13 @@ var (
 	drainDesc       = progressDesc("canyu_backlog_drain_seconds", "How long the backlog takes at the pace of late; absent while the archive takes nothing.")
 	lagDesc         = progressDesc("canyu_archive_lag_seconds", "Age of the oldest participation that this process has read and no rollup has yet.")
 	errorsDesc      = progressDesc("canyu_rollup_errors_total", "Failed tries to carry participations into the archive.")
+	carriedDesc     = progressDesc("canyu_rollup_participations_total", "Participations that this process has carried into the archive, repeated ones too.")
 	deadLettersDesc = progressDesc("canyu_dead_letters", "Entries of the log that the archive could not take: see canyu deadletter.")
 )
 
 // Describe implements prometheus.Collector.
 func (p progress) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{drainDesc, lagDesc, errorsDesc, deadLettersDesc} {
+	for _, d := range []*prometheus.Desc{drainDesc, lagDesc, errorsDesc, carriedDesc, deadLettersDesc} {
 		ch <- d
 	}
 }
@@ -55,6 +56,7 @@ func (p progress) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(lagDesc, s.Lag.Seconds())
 		ch <- prometheus.MustNewConstMetric(errorsDesc, prometheus.CounterValue, float64(s.Errors), s.Activity)
+		ch <- prometheus.MustNewConstMetric(carriedDesc, prometheus.CounterValue, float64(s.Participations), s.Activity)
 		if letters, err := rollup.DeadLetters(p.deadLetters, s.Activity); err == nil {
 			gauge(deadLettersDesc, float64(len(letters)))
 		}
