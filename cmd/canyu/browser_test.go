@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,6 +29,8 @@ var browserActivities = []struct {
 	{"wall", "qingming-wall", -1, 1, "identify: seat\n    wall: on"},
 	{"closed", "qingming-closed", -1, 1, "identify: seat\n    public: {counts: none}\n    consent: {required: on, by: {zh-Hans: 宣州区教育体育局}, contact: 0563-0000000}"},
 }
+
+var linkPath = regexp.MustCompile(`/link/[\w-]+`)
 
 // browserSchools is how many tests may have a school of their own.
 const browserSchools = 120
@@ -85,6 +88,18 @@ func TestBrowser(t *testing.T) {
 		}
 		_ = json.NewEncoder(w).Encode(out)
 	})
+	redis := newRedis(t)
+	far := newSite(t, redis.distributed(), "")
+	far.must("roster", "import", "testdata/roster-gb18030.csv")
+	link := linkPath.FindString(far.must("link", "school", "3418020001"))
+	mux.HandleFunc("POST /redis/kill", func(w http.ResponseWriter, r *http.Request) {
+		redis.kill()
+		fmt.Fprint(w, "true")
+	})
+	mux.HandleFunc("POST /redis/start", func(w http.ResponseWriter, r *http.Request) {
+		redis.start()
+		fmt.Fprint(w, "true")
+	})
 	control := httptest.NewServer(mux)
 	defer control.Close()
 
@@ -92,7 +107,8 @@ func TestBrowser(t *testing.T) {
 	for _, a := range browserActivities {
 		ids[a.name] = a.id
 	}
-	about, err := json.Marshal(map[string]any{"url": v.url, "control": control.URL, "activities": ids, "dir": s.dir})
+	about, err := json.Marshal(map[string]any{"url": v.url, "control": control.URL, "activities": ids, "dir": s.dir,
+		"far": map[string]string{"url": far.serve().url, "link": link, "activity": far.activity}})
 	if err != nil {
 		t.Fatal(err)
 	}

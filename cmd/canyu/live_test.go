@@ -85,7 +85,7 @@ func TestLiveReadsOnceForAll(t *testing.T) {
 		}
 		wg.Wait()
 	}
-	reads, most := h.ledger.reads.Load()-before, int64(time.Since(began)/time.Second)+1
+	reads, most := h.ledger.reads.Load()-before, int64(time.Since(began)/time.Second)+2 // the second comes any time
 	if reads > most {
 		t.Errorf("%d readings in %s", reads, time.Since(began))
 	}

@@ -158,6 +158,26 @@ test('a ledger that is away is said, and its numbers stay', async ({ page, at, t
   await expect(banner).toBeHidden();
 });
 
+test('Redis is killed: the page says so, and goes on when it is back', async ({ page, site: { far }, redis }) => {
+  const take = async (seat) => (await fetch(`${far.url}/v1/participations`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ activity: far.activity, school: '3418020001', grade: 3, class: 2, role: 'student', seat, steps: ['bow'] }),
+  })).status;
+  expect(await take(1)).toBe(201);
+  await page.goto(far.url + far.link);
+  await live(page);
+  await expect(count(page)).toHaveText('1');
+  await redis('kill');
+  await expect(page.locator('#banner')).toContainText('计数服务暂时中断，数字停在');
+  await expect(count(page)).toHaveText('1');
+  expect(await take(2)).toBe(202);
+  await redis('start');
+  await live(page);
+  await expect(page.locator('#banner')).toBeHidden();
+  await expect(count(page)).toHaveText('2');
+});
+
 for (const locks of [true, false]) {
   test(`two tabs, one stream, ${locks ? 'by locks' : 'by notes'}`, async ({ context, site, at, take }) => {
     if (!locks) await context.addInitScript(() => Object.defineProperty(navigator, 'locks', { value: undefined }));

@@ -4,6 +4,8 @@
 //   school               {code, name} of a school of the test's own: nobody else counts there.
 //                        Its classes are 1 and 2 of grades 3 and 5, with 45 pupils each
 //   counts(activity)     the server's counts of that school
+//   site.far             {url, link, activity}: another, on Redis and ClickHouse, and the link of its school
+//   redis('kill')        of that one; redis('start') starts it again
 //   canyu('link', …)     runs a command with the site's configuration; what it printed
 import { test as base, expect } from '@playwright/test';
 import AxeBuilder from '@axe-core/playwright';
@@ -29,6 +31,7 @@ export const test = base.extend({
     expect(reply.status).toBe(200);
     return reply.json();
   }),
+  redis: [async ({}, use) => use((what) => control(`/redis/${what}`)), { scope: 'worker' }],
   canyu: [async ({}, use) => use((...args) => control('/canyu', args)), { scope: 'worker' }],
 });
 
