@@ -64,7 +64,7 @@ func crooked(ctx *fasthttp.RequestCtx) *problem {
 // and send nothing take no memory, only so many large ones may be on their way.
 const (
 	largeBody   = 8 << 10 // one submission is smaller
-	largeBodies = 512     // an array of a class each
+	largeBodies = 256     // an array of a class each
 	requestTime = 20 * time.Second
 )
 
