@@ -19,6 +19,7 @@ import (
 	"github.com/xuri/excelize/v2"
 
 	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest"
 	"github.com/canyu/canyu/reports/mailtest"
 )
 
@@ -359,4 +360,62 @@ func everythingIn(t *testing.T, data []byte) string {
 	}
 	walk(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body)
 	return all.String()
+}
+
+// Where not all is public, the grades that must take part are not told apart from the
+// rest, which may be three pupils: neither in counts, nor live, nor of the schools of a
+// region.
+func TestPublicRequired(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		public canyu.Publicity
+		told   bool
+	}{{canyu.Publicity{}, true}, {canyu.Publicity{Counts: canyu.TotalCounts}, false}, {canyu.Publicity{AtLeast: 10}, false}} {
+		h := newHall(t, func(config *ingest.Config) {
+			config.Activities[0].Public = c.public
+			roster, err := canyu.NewRoster([]canyu.RosterEntry{
+				{Region: 341802, School: 3418020001, Name: "宣州区第一小学", Grade: 3, Class: 1, Enrolled: 30},
+				{Region: 341802, School: 3418020001, Name: "宣州区第一小学", Grade: 9, Class: 1, Enrolled: 3},
+				{Region: 341802, School: 3418020002, Name: "宣州区第二小学", Grade: 3, Class: 1, Enrolled: 30},
+			})
+			if err == nil {
+				err = config.Archive.ImportRoster(t.Context(), roster)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		})
+		link := h.link(canyu.Scope{Kind: canyu.RegionScope, Region: 341802})
+		type numbers struct {
+			Enrolled int
+			Required *struct{ Enrolled int }
+			Schools  []struct {
+				School   string
+				Required *struct{ Enrolled int }
+			}
+		}
+		read := func(text string) (v numbers) {
+			if err := json.Unmarshal([]byte(text), &v); err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		for _, of := range []string{"school=3418020001", "region=341802"} {
+			for with, cookies := range map[string][]string{"no link": nil, "a link": {link}} {
+				told := c.told || cookies != nil
+				status, body := h.get("/v1/activities/hall/counts?"+of, cookies...)
+				for what, text := range map[string]string{"counts": body, "live": h.watch(of, cookies...).next().Text} {
+					v := read(text)
+					if status != 200 || v.Enrolled == 0 || (v.Required != nil) != told {
+						t.Errorf("%+v, %s of %s with %s: %d %s", c.public, what, of, with, status, text)
+					}
+					for _, s := range v.Schools {
+						if all := s.School == "3418020002"; (s.Required != nil) != (told || all) {
+							t.Errorf("%+v, %s of %s with %s: %s", c.public, what, of, with, text)
+						}
+					}
+				}
+			}
+		}
+	}
 }
