@@ -191,6 +191,8 @@ func TestTampering(t *testing.T) {
 		v.rewrite("audit", "", "", "sequence = 1")
 		s.differs("the log ends with line 0", "verify")
 
+		v.rewrite("submissions", "", "", "participant = (select min(participant) from submissions)")
+		s.differs("class 3418020001 1(1), student: ledger 3, archive 3, rollups 3, days or submissions of the rollups differ", "verify")
 		v.rewrite(frozen, "", "", "revision = 1")
 		s.differs("report of 341800 for 2017-04-01, revision 1 was sent, but is not in the archive", "verify")
 	})
@@ -260,5 +262,37 @@ func TestAuditLog(t *testing.T) {
 		if _, faults, err := l.Check(t.Context(), nil); err != nil || len(faults) != 2 {
 			t.Errorf("after another took its place: %v, %v", faults, err)
 		}
+	})
+}
+
+// A decision that lets held submissions count, and that nobody took, is found.
+func TestTamperingWithDecisions(t *testing.T) {
+	t.Parallel()
+	eachPair(t, func(t *testing.T, p pair) {
+		s := newSite(t, p, "")
+		s.must("roster", "import", "testdata/roster-gb18030.csv")
+		settings, e, err := (&Flags{Config: s.config}).open(t.Context())
+		check(t, err)
+		t.Cleanup(func() { e.close() })
+		secret, err := settings.secret()
+		check(t, err)
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		d := canyu.HeldDecision{HeldCase: canyu.HeldCase{Class: canyu.Class{School: 3418020001, Grade: 1, Number: 1}, Day: canyu.NewDay(2017, 4, 1), Why: canyu.MachinePace},
+			State: canyu.Admitted, Until: now, By: "region 341802, key a", At: now}
+		decide := func(state canyu.HeldState, what string) {
+			t.Helper()
+			d.State, d.At = state, d.At.Add(time.Second)
+			check(t, e.archive.DecideHeld(t.Context(), s.activity, []canyu.HeldDecision{d}))
+			if what != "" {
+				check(t, settings.auditLog(e, secret).Add(t.Context(), canyu.AuditEntry{Who: d.By, What: what, Activity: s.activity,
+					Target: fmt.Sprintf("%s %s %s until %s", d.Class, d.Day, d.Why, d.Until.Format(time.RFC3339))}))
+			}
+		}
+		decide(canyu.Admitted, canyu.AuditCount)
+		s.must("verify")
+		decide(canyu.Undecided, canyu.AuditHold)
+		s.must("verify")
+		decide(canyu.Admitted, "")
+		s.differs("held submissions of class 3418020001 1(1) 2017-04-01 pace count, but no line", "verify")
 	})
 }
