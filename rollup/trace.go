@@ -144,22 +144,42 @@ func (t *Trace) came(role canyu.Role, on canyu.Day, at time.Time, day canyu.Day,
 	}
 }
 
-// admitted adds those who are held and count by decision, as AddAdmitted adds them to
-// rollups, to who came after the moment.
+// admitted adds those who are held and count by decision to who came after the moment:
+// as rollups have them, each by the earliest of what was admitted.
 func (t *Trace) admitted(ctx context.Context, a canyu.Archive, p *Part, day canyu.Day, moment time.Time) error {
+	decisions, err := a.HeldDecisions(ctx, p.Activity, p.Schools)
+	if err != nil {
+		return err
+	}
+	until := make(map[canyu.HeldCase]time.Time)
+	for _, d := range decisions {
+		if d.State == canyu.Admitted {
+			until[d.HeldCase] = d.Until
+		}
+	}
+	if len(until) == 0 {
+		return nil
+	}
 	type person struct {
 		classRole
 		canyu.Participant
 	}
-	seen := make(map[person]bool)
-	return canyu.EachAdmitted(ctx, a, p.Activity, p.Schools, func(s *canyu.HeldSubmission) {
-		who := person{classRole{s.Class, s.Role}, s.Participant}
-		if !p.concerns(s.Class) || s.Counted || seen[who] {
-			return
+	earliest := make(map[person]canyu.HeldSubmission)
+	for s, err := range a.Held(ctx, p.Activity, p.Schools) {
+		if err != nil {
+			return err
 		}
-		seen[who] = true
+		who := person{classRole{s.Class, s.Role}, s.Participant}
+		before, known := earliest[who]
+		last, ok := until[s.HeldCase]
+		if ok && !s.At.After(last) && !s.Counted && p.concerns(s.Class) && (!known || s.At.Before(before.At)) {
+			earliest[who] = s
+		}
+	}
+	for _, s := range earliest {
 		t.came(s.Role, s.Day, s.At, day, moment)
-	})
+	}
+	return nil
 }
 
 func (t *Trace) rollups(ctx context.Context, a canyu.Archive, p *Part, day canyu.Day, classes map[canyu.Class]bool) error {
