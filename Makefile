@@ -31,6 +31,7 @@ test: deps ## format, vet, lint, then every test, against servers of its own
 	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	go vet ./...
 	@$(MAKE) --no-print-directory lint
+	go vet -C deploy/validate . # and builds what the test of deploy/ runs
 	deploy/testservers.sh go test -race -shuffle=on -parallel 6 -timeout 14m ./...
 
 .PHONY: release
