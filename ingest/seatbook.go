@@ -22,7 +22,7 @@ func (b *SeatBook) Done(ctx context.Context, a *canyu.Activity, class canyu.Clas
 	if err != nil {
 		return nil, err
 	}
-	return id.done(ctx, b.Ledger, a, class, enrolled)
+	return id.done(ctx, b.Ledger, b.Keys.Archive, a, class, enrolled)
 }
 
 // Receipt is the seat of the pupil whose receipt it is, or 0.
@@ -38,10 +38,16 @@ func (b *SeatBook) Receipt(ctx context.Context, a *canyu.Activity, class canyu.C
 	return id.seatOf(class, enrolled, asked), nil
 }
 
-func (id *identity) done(ctx context.Context, l canyu.Ledger, a *canyu.Activity, class canyu.Class, enrolled int) ([]int, error) {
+// done are the seats that took part: as the ledger has them, and those that a person
+// let count, unless the archive cannot be asked.
+func (id *identity) done(ctx context.Context, l canyu.Ledger, held canyu.HeldArchive, a *canyu.Activity, class canyu.Class, enrolled int) ([]int, error) {
 	participants, err := l.Participants(ctx, a.ID, class, canyu.Student)
 	if err != nil {
 		return nil, err
+	}
+	if admitted, err := canyu.AdmittedParticipants(ctx, held, a.ID, class, canyu.Student); err == nil && len(admitted) > 0 {
+		participants = append(participants, admitted...)
+		slices.Sort(participants)
 	}
 	var done []int
 	for seat := 1; seat <= enrolled; seat++ {

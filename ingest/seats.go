@@ -133,7 +133,7 @@ func (s *Server) seatsDone(a *activity, class canyu.Class, enrolled int) ([]bool
 	if err != nil {
 		return nil, err
 	}
-	seats, err := id.done(deadline, s.Ledger, a.Activity, class, enrolled)
+	seats, err := id.done(deadline, s.Ledger, s.Archive, a.Activity, class, enrolled)
 	if err != nil {
 		return nil, err
 	}

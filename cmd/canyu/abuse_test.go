@@ -178,7 +178,7 @@ func (b *board) wantStudents(school string, want int) {
 	})
 }
 
-var heldPattern = regexp.MustCompile(`(?s)<li>.*?</b> ([0-9,]+) 次提交，([0-9,]+) 人尚未计入</p>(.*?)</li>`)
+var heldPattern = regexp.MustCompile(`(?s)<li>.*?</b> <span>([0-9,]+) 次提交，([0-9,]+) 人（不含已另行计入的）</span></p>(.*?)</li>`)
 
 const heldPath = "/bureau/341802/held"
 

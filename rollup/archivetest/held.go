@@ -65,6 +65,9 @@ func testHeld(t *testing.T, open Open) {
 		equal(t, "without it", canyu.WithoutAdmitted(rollups(t, a, act)), plain)
 		equal(t, "days", get[[]canyu.DaySum](t)(a.Days(ctx, act, []canyu.SchoolCode{schoolA}, day1, day2)),
 			[]canyu.DaySum{{Day: day1, Role: canyu.Student, Participants: 2, Submissions: 4}})
+		equal(t, "minutes", get[[]canyu.Minute](t)(a.Minutes(ctx, act, nil, day1)), []canyu.Minute{
+			{Role: canyu.Student, At: noon1.Add(-time.Minute), Participants: 1}, {Role: canyu.Student, At: noon1, Participants: 1}})
+		equal(t, "who is admitted", get[[]canyu.Participant](t)(canyu.AdmittedParticipants(ctx, a, act, class32, canyu.Student)), []canyu.Participant{2})
 		equal(t, "rollups of other days", len(get[[]canyu.Rollup](t)(a.Rollups(ctx, act, nil, day2, day7))), 0)
 		restate() // changes nothing
 	}

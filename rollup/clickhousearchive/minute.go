@@ -43,6 +43,10 @@ func (a *Archive) Minutes(ctx context.Context, activity string, schools []canyu.
 		minutes = append(minutes, canyu.Minute{Role: canyu.Role(k.role), At: time.UnixMilli(k.minute * 60_000).UTC(), Participants: n})
 	}
 	slices.SortFunc(minutes, func(x, y canyu.Minute) int { return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Role, y.Role)) })
+	minutes, err := canyu.AddAdmittedMinutes(ctx, a, activity, schools, day, minutes)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the minutes of %s: %w", day, err)
+	}
 	return minutes, nil
 }
 

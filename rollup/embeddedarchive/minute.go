@@ -20,6 +20,9 @@ func (a *Archive) Minutes(ctx context.Context, activity string, schools []canyu.
 		FROM groups g CROSS JOIN participants p ON p.class_role = g.id
 		WHERE g.activity = ? AND p.day = ?`+where+` GROUP BY g.role, minute ORDER BY minute, g.role`,
 		append([]any{activity, int64(day)}, list...)...)
+	if err == nil {
+		minutes, err = canyu.AddAdmittedMinutes(ctx, a, activity, schools, day, minutes)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the minutes of %s: %w", day, err)
 	}
