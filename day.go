@@ -11,8 +11,13 @@ type Day int32
 
 // DayAt is the day that instant t falls on in zone loc.
 func DayAt(t time.Time, loc *time.Location) Day {
-	y, m, d := t.In(loc).Date()
-	return NewDay(y, m, d)
+	_, offset := t.In(loc).Zone()
+	local := t.Unix() + int64(offset)
+	day := local / 86400
+	if local%86400 < 0 { // before 1970
+		day--
+	}
+	return Day(day)
 }
 
 // NewDay is the day of a date; months and days out of range carry over, as in time.Date.
