@@ -55,7 +55,8 @@ type committer struct {
 	observe  func(size int, took time.Duration, err error)
 
 	mu      sync.Mutex
-	waiting []*batch // the last one is filling
+	waiting []*batch              // the last one is filling
+	room    []canyu.Participation // of a batch that is done, for one that begins
 	queued  int
 	closed  bool
 	wake    chan struct{} // one token: there is something to do
@@ -133,6 +134,7 @@ func (c *committer) join(ps []canyu.Participation) (*batch, int, error) {
 		b = c.waiting[n-1]
 	} else {
 		b = &batch{since: time.Now(), done: make(chan struct{})}
+		b.Participations, c.room = c.room, nil
 		c.waiting = append(c.waiting, b)
 	}
 	at := len(b.Participations)
@@ -158,12 +160,22 @@ func (c *committer) next() *batch {
 	return b
 }
 
+// reuse keeps the room of a batch: growing another to some hundred participations copies
+// each of them once more and leaves as much garbage.
+func (c *committer) reuse(b *batch) {
+	clear(b.Participations) // they borrow from requests that are answered now
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.room, b.Participations = b.Participations[:0], nil
+}
+
 // run records batches until ctx ends and nothing is waiting any more.
 func (c *committer) run(ctx context.Context) {
 	for {
 		for b := c.next(); b != nil; b = c.next() {
 			c.record(b)
 			close(b.done)
+			c.reuse(b)
 		}
 		select {
 		case <-c.wake:

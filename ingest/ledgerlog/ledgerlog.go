@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -113,6 +114,7 @@ func Parse(payload []byte, before uint64, outcomes string, ordinal func(n uint64
 
 // Outcomes tells of each participation of a batch what outcomes says of it.
 func Outcomes(dst []canyu.Outcome, before uint64, outcomes string, ordinal func(n uint64) uint64) []canyu.Outcome {
+	dst = slices.Grow(dst, len(outcomes))
 	for i := range len(outcomes) {
 		var o canyu.Outcome
 		if outcomes[i] == '1' {
