@@ -56,6 +56,14 @@ var decoders = sync.Pool{New: func() any {
 // decode reads body: one submission or an array of them, left in d.items until the
 // next decode. Errors are malformedError or errTooMany.
 func (d *decoder) decode(body []byte) error {
+	if d.plain(body) {
+		return nil
+	}
+	return d.parse(body)
+}
+
+// parse is decode for every body that is possible.
+func (d *decoder) parse(body []byte) error {
 	d.buf = *bytes.NewBuffer(body) // parsed in place, not copied
 	d.json.Reset(&d.buf)
 	d.items, d.array, d.last = d.items[:0], false, ""
@@ -119,11 +127,8 @@ func (d *decoder) objects() error {
 	return err
 }
 
-// object reads one submission into a new item.
-func (d *decoder) object() error {
-	if _, err := d.json.ReadToken(); err != nil {
-		return err
-	}
+// item is a new one, empty.
+func (d *decoder) item() *decoded {
 	if len(d.items) < cap(d.items) {
 		d.items = d.items[:len(d.items)+1]
 	} else {
@@ -131,6 +136,15 @@ func (d *decoder) object() error {
 	}
 	item := &d.items[len(d.items)-1]
 	*item = decoded{}
+	return item
+}
+
+// object reads one submission into a new item.
+func (d *decoder) object() error {
+	if _, err := d.json.ReadToken(); err != nil {
+		return err
+	}
+	item := d.item()
 	for d.json.PeekKind() != '}' {
 		name, err := d.json.ReadValue()
 		if err != nil {

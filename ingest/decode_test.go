@@ -3,6 +3,8 @@ package ingest
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -66,6 +68,43 @@ func TestDecodeMany(t *testing.T) {
 	}
 }
 
+// asEncodingJSON holds what was read against what the standard library reads.
+func asEncodingJSON(t *testing.T, body []byte, d *decoder) {
+	t.Helper()
+	type submission struct {
+		Activity, School, Role, Name, Message, ID string
+		Grade, Class                              int
+		Seat                                      *int
+		Steps                                     []string
+	}
+	if !json.Valid(body) {
+		t.Fatalf("%q is no JSON", body)
+	}
+	if slices.ContainsFunc(d.items, func(i decoded) bool { return i.bad != nil }) {
+		return
+	}
+	wants := make([]submission, len(d.items))
+	var err error
+	if d.array {
+		err = json.Unmarshal(body, &wants)
+	} else {
+		err = json.Unmarshal(body, &wants[0])
+	}
+	if err != nil || len(wants) != len(d.items) {
+		t.Fatalf("%q: %d items, want %d, %v", body, len(d.items), len(wants), err)
+	}
+	for i, item := range d.items {
+		got := submission{Activity: item.Activity, School: item.School, Role: item.Role, Name: item.Name, Message: item.Message,
+			ID: item.ID, Grade: item.Grade, Class: item.Class, Steps: item.Steps}
+		if item.HasSeat {
+			got.Seat = &item.Seat
+		}
+		if !reflect.DeepEqual(got, wants[i]) {
+			t.Fatalf("%q: item %d is %+v, want %+v", body, i, got, wants[i])
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		`{"activity":"a","school":"3418020001","grade":3,"class":2,"role":"student","seat":17,"name":"张","steps":["bow"],"message":"m","id":"i"}`,
@@ -76,8 +115,11 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := string(body)
-		d := decoders.New().(*decoder)
+		d, reference := decoders.New().(*decoder), decoders.New().(*decoder)
 		err := d.decode(body)
+		if want := reference.parse(body); !errors.Is(err, want) {
+			t.Fatalf("%q: %v, want %v", before, err, want)
+		}
 		if string(body) != before {
 			t.Fatal("the body was changed")
 		}
@@ -87,9 +129,10 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if !json.Valid(body) {
-			t.Fatalf("%q is no JSON", before)
+		if d.array != reference.array || !reflect.DeepEqual(d.items, reference.items) {
+			t.Fatalf("%q:\n%+v, want\n%+v", before, d.items, reference.items)
 		}
+		asEncodingJSON(t, body, d)
 		for _, item := range d.items {
 			for _, s := range append(item.Steps, item.Name, item.Message, item.ID, item.School) {
 				if !utf8.ValidString(s) {

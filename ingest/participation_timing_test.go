@@ -23,6 +23,9 @@ func served(t testing.TB) *Server {
 		Secret: []byte("a secret of the test"),
 	})
 	s.classes.Store(roster)
+	for _, a := range s.activities {
+		a.who.Store(newIdentity(s.Secret, nil, a.Activity))
+	}
 	return s
 }
 
