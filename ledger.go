@@ -136,6 +136,9 @@ type Batch struct {
 
 	Participations []Participation
 	Outcomes       []Outcome // filled by Record; its room is reused
+	// Payload is what the log has of Participations, where Record had to make it: the
+	// writer may keep it. See ingest/ledgerlog.
+	Payload []byte
 }
 
 // Outcome is what became of one participation of a batch.

@@ -40,8 +40,12 @@ func (r *recent) add(b spool.Taken) {
 
 // remember adds a batch that the ledger took. The caller holds writing.
 func (c *committer) remember(b *canyu.Batch) {
-	taken := spool.Taken{Epoch: b.Epoch, At: time.Now(), Kept: spool.Kept{Writer: b.Writer, Sequence: b.Sequence, Size: len(b.Participations),
-		Payload: ledgerlog.Append(make([]byte, 0, 96*len(b.Participations)), b.Participations)}}
+	payload := b.Payload
+	if payload == nil {
+		payload = ledgerlog.Append(nil, b.Participations)
+	}
+	taken := spool.Taken{Epoch: b.Epoch, At: time.Now(),
+		Kept: spool.Kept{Writer: b.Writer, Sequence: b.Sequence, Size: len(b.Participations), Payload: payload}}
 	c.recent.add(taken)
 	if c.recent.tail == nil {
 		return

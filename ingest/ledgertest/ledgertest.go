@@ -31,6 +31,7 @@ func Test(t *testing.T, newEngine func(t *testing.T) Engine) {
 		{"RepeatsInOneBatch", repeatsInOneBatch},
 		{"CountsClassesAndRolesApart", countsApart},
 		{"ParticipantsOfAClass", participantsOfAClass},
+		{"NeighboursOfAClass", neighboursOfAClass},
 		{"ActivitiesApart", activitiesApart},
 		{"HeldCountsNowhere", heldCountsNowhere},
 		{"HeldAloneAndAgain", heldAloneAndAgain},

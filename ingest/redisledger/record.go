@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type writing struct {
 	args     []any
 	members  []uint64
 	payload  []byte
+	several  []byte
 	sequence uint64
 	after    uint64
 	prefix   string
@@ -91,27 +93,41 @@ func (w *writing) run(ctx context.Context, rdb redis.UniversalClient, b *canyu.B
 	return cmd.Text()
 }
 
+// arguments are the script's (see record.lua). Neighbours of one class and role, as an
+// array of a class at its screen brings them, share a key.
 func (w *writing) arguments(b *canyu.Batch) []any {
-	n := len(b.Participations)
-	w.payload = ledgerlog.Append(w.payload[:0], b.Participations)
-	w.members = w.members[:0]
+	if b.Payload == nil {
+		w.payload = ledgerlog.Append(w.payload[:0], b.Participations)
+		b.Payload = slices.Clone(w.payload) // no larger than it is: it may be kept for long
+	}
+	w.members, w.several = w.members[:0], w.several[:0]
 	w.sequence, w.after = b.Sequence, b.After
 	writer, ok := w.writers[b.Writer]
 	if !ok {
 		writer = w.prefix + "w/" + b.Writer
 		w.writers[b.Writer] = writer
 	}
-	args := append(w.args[:0], "evalsha", record.Hash(), 4+n, w.mark, writer, w.prefix+"n", w.prefix+"log")
+	const keysFrom = 3
+	args := append(w.args[:0], "evalsha", record.Hash(), 0, w.mark, writer, w.prefix+"n", w.prefix+"log")
+	var last setID
+	row := 0 // how many the newest key has
 	for i := range b.Participations {
 		p := &b.Participations[i]
-		key := &w.mark
-		if p.Held == canyu.Unsuspected {
-			key = w.key(b.Activity, setID{p.Class, p.Role})
-		}
-		args = append(args, key)
 		w.members = append(w.members, uint64(p.Participant))
+		id := setID{p.Class, p.Role}
+		if p.Held != canyu.Unsuspected {
+			id = setID{}
+		}
+		if i == 0 || id != last {
+			w.end(len(args)-keysFrom, row)
+			args = append(args, w.key(b.Activity, id))
+			last, row = id, 0
+		}
+		row++
 	}
-	args = append(args, b.Epoch, &w.sequence, &w.after, w.payload)
+	w.end(len(args)-keysFrom, row)
+	args[2] = len(args) - keysFrom
+	args = append(args, b.Epoch, &w.sequence, &w.after, b.Payload, w.several)
 	for i := range w.members {
 		args = append(args, &w.members[i])
 	}
@@ -119,7 +135,19 @@ func (w *writing) arguments(b *canyu.Batch) []any {
 	return args
 }
 
+// end notes how many participations a key has, where it is not one.
+func (w *writing) end(key, n int) {
+	if n > 1 {
+		w.several = strconv.AppendInt(append(w.several, ' '), int64(key), 10)
+		w.several = strconv.AppendInt(append(w.several, ':'), int64(n), 10)
+	}
+}
+
+// key is that of the mark for the zero id, which those have who are held.
 func (w *writing) key(activity string, id setID) *string {
+	if id == (setID{}) {
+		return &w.mark
+	}
 	key := w.keys[id]
 	if key == nil {
 		s := setKey(activity, id.class, id.role)

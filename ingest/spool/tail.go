@@ -25,6 +25,7 @@ type Tail struct {
 	at    int    // the file that is being written,
 	round uint32 // its number,
 	end   int64  // and where the next batch goes
+	frame []byte // room for it
 }
 
 // Taken is a batch that the ledger took, in the epoch of then.
@@ -126,7 +127,8 @@ func parseTaken(body []byte) (b Taken, ok bool) {
 
 // Add puts a batch at the end; the oldest may go.
 func (t *Tail) Add(b *Taken) error {
-	frame := appendTaken(make([]byte, frameHead, frameHead+64+len(b.Payload)), b)
+	t.frame = appendTaken(append(t.frame[:0], make([]byte, frameHead)...), b)
+	frame := t.frame
 	at, round, end := t.at, t.round, t.end
 	if end > 0 && end+int64(len(frame)) > t.half {
 		at, round, end = 1-at, round+1, 0
