@@ -93,5 +93,19 @@ func TestExplain(t *testing.T) {
 		if err != nil || !trace.Agrees() || trace.After[canyu.Student] != 1 || trace.Until[canyu.Student] != 3 || trace.Later[canyu.Student] != 2 {
 			t.Errorf("trace: %s", fmt.Sprintf("%+v, %v", trace, err))
 		}
+
+		// Who is held counts when a person says so, and is told apart.
+		settings, err := (&Flags{Config: s.config}).settings()
+		check(t, err)
+		secret, err := settings.secret()
+		check(t, err)
+		held := canyu.Participation{Class: students, Role: canyu.Student, Participant: 99, ID: 1, At: noon.UTC(), Day: canyu.NewDay(2017, 4, 1), Held: canyu.MachinePace}
+		check(t, e.archive.Store(t.Context(), s.activity, []canyu.Recorded{{Participation: held}}))
+		explain([]string{"Held apart: 1 submissions wait for a person's decision, 0 were left out by one"}, "--date", "2017-04-01")
+		d := canyu.HeldDecision{HeldCase: canyu.HeldCase{Class: students, Day: held.Day, Why: held.Held}, State: canyu.Admitted, Until: held.At, By: "region 341802, key a", At: time.Now()}
+		check(t, settings.auditLog(e, secret).Add(t.Context(), canyu.AuditEntry{Who: d.By, What: canyu.AuditCount, Activity: s.activity, Target: fmt.Sprintf("%s %s %s until now", d.Class, d.Day, d.Why)}))
+		check(t, e.archive.DecideHeld(t.Context(), s.activity, []canyu.HeldDecision{d}))
+		explain([]string{"Report, revision 2", " 4 0 0 + Came on later days 3 1 0 = Rollups 7 1 0", "− Held, and let count by a person: in the rollups alone 1 0 0 = Participants in the archive 6 1 0"}, "--date", "2017-04-01")
+		s.must("verify")
 	})
 }
