@@ -90,8 +90,34 @@ func TestSchoolsSurviveAbuse(t *testing.T) {
 		b.wantStudents(bellSchool, 2000)
 		b.wantStudents(targetSchool, 9+invents.counted)
 		b.decides(9+invents.counted, 50+invents.counted)
-		b.told(p)
+		b.told()
+		b.survives(p, 50+invents.counted)
 	})
+}
+
+// survives: what was let count is there after a restart, and after the ledger was lost
+// and rebuilt, in which it never was.
+func (b *board) survives(p pair, want int) {
+	b.t.Helper()
+	b.stop()
+	if p.dsn == "" {
+		files, err := filepath.Glob(filepath.Join(b.dir, "data", "ledger.db*"))
+		if err != nil || len(files) == 0 {
+			b.t.Fatalf("nothing to lose: %v", err)
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		b.must("rebuild")
+	}
+	b.server = b.serve()
+	b.wantStudents(targetSchool, want)
+	b.wantStudents(bellSchool, 2000)
+	if out := b.must("verify"); !strings.Contains(out, "agree") {
+		b.t.Errorf("verify: %s", out)
+	}
 }
 
 // ring is the bell: each pupil once, in any order, within some seconds.
@@ -238,7 +264,7 @@ func (b *board) decides(without, with int) {
 
 // told: the report's numbers and notes, what is audited, the metrics; and ledger and
 // archive agree.
-func (b *board) told(p pair) {
+func (b *board) told() {
 	b.t.Helper()
 	if _, text, _ := b.get("/metrics"); !strings.Contains(text, `canyu_held_total{activity="`+b.activity+`",reason="pace"} 41`) {
 		b.t.Error("metrics do not tell of what is held")
