@@ -46,7 +46,7 @@ func (l *watchedLedger) Participants(ctx context.Context, activity string, class
 
 // hall is a server that is looked at.
 type hall struct {
-	t      *testing.T
+	t      testing.TB
 	url    string
 	ledger *watchedLedger
 	links  *canyu.Keyring
@@ -58,7 +58,7 @@ const hallSecret = "0123456789abcdef0123456789abcdef"
 
 // newHall serves two schools of one county and one of the next, each with classes of
 // 30, 20 and 5.
-func newHall(t *testing.T, change func(*ingest.Config)) *hall {
+func newHall(t testing.TB, change func(*ingest.Config)) *hall {
 	t.Helper()
 	dir := t.TempDir()
 	ledger, err := embeddedledger.Open(t.Context(), dir)
@@ -171,7 +171,7 @@ func (h *hall) link(s canyu.Scope) string {
 
 // stream is a live view, as a browser has it.
 type stream struct {
-	t      *testing.T
+	t      testing.TB
 	events chan liveEvent // closed at its end
 	close  func()
 }

@@ -189,7 +189,7 @@ func byGroup(rs []canyu.Rollup) map[canyu.Rollup][2]int {
 
 // eventually asks until the answer is yes. How long that takes on a busy machine says
 // nothing about canyu: what should be fast is measured elsewhere.
-func eventually(t *testing.T, what string, yes func() bool) {
+func eventually(t testing.TB, what string, yes func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
