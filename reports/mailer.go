@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
 )
 
 // MailConfig says how mails leave.
@@ -201,10 +202,26 @@ func (s *server) Mail(ctx context.Context, m *Mail) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// go-mail bounds only parts of a conversation and leaves a connection open
-	// when it does not get to the end: the connection is ours, and so is the clock.
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	client, line, hangUp, err := s.dial(ctx)
+	defer hangUp()
+	if err != nil {
+		return "", err
+	}
+	err = client.SendWithSMTPClient(line, msg)
+	if msg.IsDelivered() {
+		answer := msg.ServerResponse()
+		_ = client.CloseWithSMTPClient(line) // it has the mail: what it says now changes nothing
+		return answer, nil
+	}
+	return "", judge(err)
+}
+
+// dial connects, says hello and logs in. go-mail bounds only parts of a conversation
+// and leaves a connection open when it does not get to the end: the connection is
+// ours, and so is the clock.
+func (s *server) dial(ctx context.Context) (_ *mail.Client, _ *smtp.Client, hangUp func(), _ error) {
 	var conn net.Conn
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var err error
@@ -215,27 +232,52 @@ func (s *server) Mail(ctx context.Context, m *Mail) (string, error) {
 		}
 		return conn, err
 	}
+	hangUp = func() {}
 	client, err := mail.NewClient(s.host, append(s.options[:len(s.options):len(s.options)], mail.WithDialContextFunc(dial))...)
 	if err != nil {
-		return "", &MailError{Words: err.Error()}
+		return nil, nil, hangUp, &MailError{Words: err.Error()}
 	}
-	smtp, err := client.DialToSMTPClientWithContext(ctx)
+	line, err := client.DialToSMTPClientWithContext(ctx)
 	if conn != nil {
-		defer conn.Close()
-		defer context.AfterFunc(ctx, func() { conn.Close() })()
+		stop := context.AfterFunc(ctx, func() { conn.Close() })
+		hangUp = func() { stop(); conn.Close() }
 	}
 	if err != nil {
 		// Nobody has heard of the recipient yet: it is the server's trouble, or the
 		// password's, and may be mended.
-		return "", &MailError{Later: true, Words: words(err)}
+		return nil, nil, hangUp, &MailError{Later: true, Words: words(err)}
 	}
-	err = client.SendWithSMTPClient(smtp, msg)
-	if msg.IsDelivered() {
-		answer := msg.ServerResponse()
-		_ = client.CloseWithSMTPClient(smtp) // it has the mail: what it says now changes nothing
-		return answer, nil
+	return client, line, hangUp, nil
+}
+
+// Reach tries whether mails could leave, and sends none: it connects and logs in, or
+// writes a file into the outbox and takes it away again.
+func Reach(ctx context.Context, c MailConfig) error {
+	m, err := NewMailer(c)
+	if err != nil {
+		return err
 	}
-	return "", judge(err)
+	switch m := m.(type) {
+	case *server:
+		ctx, cancel := context.WithTimeout(ctx, m.timeout)
+		defer cancel()
+		client, line, hangUp, err := m.dial(ctx)
+		defer hangUp()
+		if err == nil {
+			_ = client.CloseWithSMTPClient(line) // it has answered
+		}
+		return err
+	case *outbox:
+		if err := os.MkdirAll(m.dir, 0o700); err != nil {
+			return fmt.Errorf("cannot make the outbox: %w", err)
+		}
+		f, err := os.CreateTemp(m.dir, ".preflight-*")
+		if err != nil {
+			return fmt.Errorf("cannot write into the outbox: %w", err)
+		}
+		return errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	return nil
 }
 
 // judge tells what a failure means for the mail.

@@ -39,6 +39,7 @@ type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Run the server."`
 	Ready       readyCommand       `cmd:"" help:"Ask the running server whether it takes submissions; exit 1 if not."`
 	Check       checkCommand       `cmd:"" help:"Check all of the configuration and report every mistake at once."`
+	Preflight   preflightCommand   `cmd:"" help:"Look at everything that a busy day will need; exit 1 if something will not do."`
 	Replay      replayCommand      `cmd:"" help:"Record submissions from a file (NDJSON, .gz too), each at its own time."`
 	Roster      rosterCommand      `cmd:"" help:"The list of classes and their enrolments."`
 	Link        linkCommand        `cmd:"" help:"Signed links for classes, schools and bureaus, with a QR code."`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -180,30 +181,35 @@ func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error)
 	if err != nil {
 		return nil, err
 	}
-	url, from := s.SMTP.URL, s.SMTP.From
+	mail, err := s.mail()
+	if err != nil {
+		return nil, err
+	}
+	sender.Mailer, err = reports.NewMailer(mail)
+	return sender, err
+}
+
+// mail is how mails leave.
+func (s *settings) mail() (c reports.MailConfig, err error) {
+	c = reports.MailConfig{
+		URL: s.SMTP.URL, From: s.SMTP.From, Password: os.Getenv("CANYU_SMTP_PASSWORD"), AllowPlain: s.SMTP.AllowPlain, CAFile: s.SMTP.CAFile,
+		PerMinute: s.SMTP.PerMinute,
+		DKIM:      reports.DKIM{Domain: s.SMTP.DKIM.Domain, Selector: s.SMTP.DKIM.Selector, KeyFile: s.SMTP.DKIM.KeyFile},
+	}
 	if s.Outbox != "" {
-		url = "outbox:" + s.Outbox
-		if from == "" {
-			from = "canyu@localhost"
-		}
+		c.URL, c.From = "outbox:"+s.Outbox, cmp.Or(c.From, "canyu@localhost")
 	}
-	if url == "" {
-		return nil, errors.New("reports need a mail server or a folder: give smtp or outbox")
+	if c.URL == "" {
+		return c, errors.New("reports need a mail server or a folder: give smtp or outbox")
 	}
-	password := os.Getenv("CANYU_SMTP_PASSWORD")
 	if s.SMTP.PasswordFile != "" {
 		text, err := os.ReadFile(s.SMTP.PasswordFile)
 		if err != nil {
-			return nil, fmt.Errorf("smtp.password_file: %w", err)
+			return c, fmt.Errorf("smtp.password_file: %w", err)
 		}
-		password = strings.TrimSpace(string(text))
+		c.Password = strings.TrimSpace(string(text))
 	}
-	sender.Mailer, err = reports.NewMailer(reports.MailConfig{
-		URL: url, From: from, Password: password, AllowPlain: s.SMTP.AllowPlain, CAFile: s.SMTP.CAFile,
-		PerMinute: s.SMTP.PerMinute,
-		DKIM:      reports.DKIM{Domain: s.SMTP.DKIM.Domain, Selector: s.SMTP.DKIM.Selector, KeyFile: s.SMTP.DKIM.KeyFile},
-	})
-	return sender, err
+	return c, nil
 }
 
 // onReports opens what a command about one activity's reports works with.

@@ -1,0 +1,66 @@
+package clickhousearchive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+)
+
+// State is what a server says of itself.
+type State struct {
+	Version string
+	Now     time.Time // its clock, in whole seconds
+	Schema  int       // version of the tables, 0: none yet
+	Known   int       // to which Open brings them
+	Free    int64     // bytes of its disk, 0 where it does not say
+}
+
+// StateOf asks the server of a DSN, and changes nothing.
+func StateOf(ctx context.Context, dsn string) (s State, err error) {
+	opts, err := clickhouse.ParseDSN(dsn)
+	if err != nil {
+		return s, fmt.Errorf("clickhouse: %w", err)
+	}
+	conn, err := clickhouse.Open(opts)
+	if err != nil {
+		return s, fmt.Errorf("clickhouse: %w", err)
+	}
+	defer func() { conn.Close() }()
+	const ask = "SELECT version(), toInt64(toUnixTimestamp(now()))"
+	var now int64
+	err = conn.QueryRow(ctx, ask).Scan(&s.Version, &now)
+	var exception *clickhouse.Exception
+	if errors.As(err, &exception) && exception.Code == unknownDatabase { // Open makes it
+		conn.Close()
+		opts.Auth.Database = "default"
+		if conn, err = clickhouse.Open(opts); err == nil {
+			err = conn.QueryRow(ctx, ask).Scan(&s.Version, &now)
+		}
+	}
+	if err != nil {
+		return s, fmt.Errorf("cannot reach clickhouse: %w", err)
+	}
+	s.Now = time.Unix(now, 0)
+	var tables uint64
+	if err := conn.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'").Scan(&tables); err != nil {
+		return s, fmt.Errorf("cannot reach clickhouse: %w", err)
+	}
+	if tables > 0 {
+		var version uint32
+		if err := conn.QueryRow(ctx, "SELECT max(version) FROM migrations").Scan(&version); err != nil {
+			return s, fmt.Errorf("cannot read the schema: %w", err)
+		}
+		s.Schema = int(version)
+	}
+	var free uint64 // releases before 19.15 have no such table
+	if conn.QueryRow(ctx, "SELECT sum(free_space) FROM system.disks").Scan(&free) == nil {
+		s.Free = int64(free)
+	}
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	s.Known = len(files)
+	return s, err
+}
