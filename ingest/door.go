@@ -66,6 +66,7 @@ const (
 	largeBody   = 8 << 10 // one submission is smaller
 	largeBodies = 256     // an array of a class each
 	requestTime = 20 * time.Second
+	fileTime    = 3 * time.Minute // to take a workbook home over a slow line
 )
 
 // bodies are the large ones that are on their way, by the header they came with,
@@ -112,6 +113,9 @@ func (b *bodies) leave(h *fasthttp.RequestHeader) {
 // received bounds a body before any of it is read.
 func (s *Server) received(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
 	s.bodies.leave(h)
+	if uri := h.RequestURI(); bytes.HasPrefix(uri, []byte("/school/")) || bytes.HasPrefix(uri, []byte("/bureau/")) {
+		c.WriteTimeout = fileTime
+	}
 	n := h.ContentLength()
 	if n == 0 || n < -1 {
 		return c // none
@@ -126,10 +130,10 @@ func (s *Server) received(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) 
 // bodyLimit is how many bytes may come with a request to the address.
 func (s *Server) bodyLimit(uri []byte) int {
 	raw, _, _ := bytes.Cut(uri, []byte("?"))
-	path := string(raw)
-	if path == participationsPath {
+	if string(raw) == participationsPath { // the many: compared, not copied
 		return MaxBody
 	}
+	path := string(raw)
 	for i := range routes {
 		if _, ok := routes[i].Match(path); ok {
 			return routes[i].Body
