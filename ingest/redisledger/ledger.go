@@ -128,12 +128,18 @@ const shard = 0
 func prefix(activity string) string { return "canyu{" + activity + "/" + strconv.Itoa(shard) + "}" }
 
 func setKey(activity string, c canyu.Class, r canyu.Role) string {
-	b := append(make([]byte, 0, 64), prefix(activity)...)
-	b = append(b, c.School.String()...)
+	return string(appendSetKey(make([]byte, 0, 64), prefix(activity), c, r))
+}
+
+func appendSetKey(b []byte, prefix string, c canyu.Class, r canyu.Role) []byte {
+	var room [20]byte
+	school := strconv.AppendUint(room[:0], uint64(c.School), 10)
+	b = append(b, prefix...)
+	b = append(b, "0000000000"[min(len(school), 10):]...)
+	b = append(b, school...)
 	b = strconv.AppendUint(append(b, '/'), uint64(c.Grade), 10)
 	b = strconv.AppendUint(append(b, '/'), uint64(c.Number), 10)
-	b = strconv.AppendUint(append(b, '/'), uint64(r), 10)
-	return string(b)
+	return strconv.AppendUint(append(b, '/'), uint64(r), 10)
 }
 
 // Epoch implements canyu.Ledger.

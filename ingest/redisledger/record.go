@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,8 +21,9 @@ import (
 // needs no room of its own.
 type writing struct {
 	sync.Mutex
-	keys     map[setID]*string // of the sets, as they stand in a command
 	args     []any
+	keys     []string // of the sets
+	text     []byte   // of the keys
 	members  []uint64
 	payload  []byte
 	several  []byte
@@ -42,7 +44,7 @@ func (l *Ledger) writing(activity string) *writing {
 	defer l.mu.Unlock()
 	w := l.writings[activity]
 	if w == nil {
-		w = &writing{prefix: prefix(activity), mark: prefix(activity) + "epoch", keys: make(map[setID]*string), writers: make(map[string]string)}
+		w = &writing{prefix: prefix(activity), mark: prefix(activity) + "epoch", writers: make(map[string]string)}
 		l.writings[activity] = w
 	}
 	return w
@@ -100,7 +102,7 @@ func (w *writing) arguments(b *canyu.Batch) []any {
 		w.payload = ledgerlog.Append(w.payload[:0], b.Participations)
 		b.Payload = slices.Clone(w.payload) // no larger than it is: it may be kept for long
 	}
-	w.members, w.several = w.members[:0], w.several[:0]
+	w.members, w.several, w.keys, w.text = w.members[:0], w.several[:0], w.keys[:0], w.text[:0]
 	w.sequence, w.after = b.Sequence, b.After
 	writer, ok := w.writers[b.Writer]
 	if !ok {
@@ -120,7 +122,7 @@ func (w *writing) arguments(b *canyu.Batch) []any {
 		}
 		if i == 0 || id != last {
 			w.end(len(args)-keysFrom, row)
-			args = append(args, w.key(b.Activity, id))
+			args = append(args, w.key(id))
 			last, row = id, 0
 		}
 		row++
@@ -143,18 +145,16 @@ func (w *writing) end(key, n int) {
 	}
 }
 
-// key is that of the mark for the zero id, which those have who are held.
-func (w *writing) key(activity string, id setID) *string {
+// key is that of the mark for the zero id, which those have who are held. To write a key
+// anew takes less time than to find it among those of all classes.
+func (w *writing) key(id setID) *string {
 	if id == (setID{}) {
 		return &w.mark
 	}
-	key := w.keys[id]
-	if key == nil {
-		s := setKey(activity, id.class, id.role)
-		key = &s
-		w.keys[id] = key
-	}
-	return key
+	from := len(w.text)
+	w.text = appendSetKey(w.text, w.prefix, id.class, id.role)
+	w.keys = append(w.keys, unsafe.String(&w.text[from], len(w.text)-from))
+	return &w.keys[len(w.keys)-1]
 }
 
 // parseDecided reads "<ordinals given before> <outcomes>".
