@@ -72,12 +72,12 @@ func (s *Server) Handle(ctx *fasthttp.RequestCtx) {
 		s.guard(ctx)
 		return
 	}
-	path := string(ctx.Path())
-	if path == participationsPath && ctx.IsPost() { // the many
+	if string(ctx.Path()) == participationsPath && ctx.IsPost() { // the many: compared, not copied
 		s.participations(ctx)
-		ctx.Response.Header.SetBytesKV(headerNosniff, valueNosniff)
+		ctx.Response.Header.SetCanonical(headerNosniff, valueNosniff)
 		return
 	}
+	path := string(ctx.Path())
 	if ctx.IsPost() && FromElsewhere(ctx) {
 		Elsewhere(ctx)
 	} else {
