@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest"
@@ -50,26 +49,28 @@ func FuzzRequest(f *testing.F) {
 	}
 	address := strings.TrimPrefix(h.url, "http://")
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var req fasthttp.Request
-		rest := bytes.NewReader(raw)
-		in := bufio.NewReaderSize(rest, 8<<10)
-		if req.ReadLimitBody(in, ingest.MaxBody) != nil || req.MayContinue() {
-			return // the server would wait for more
-		}
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		if _, err := c.Write(raw[:len(raw)-rest.Len()-in.Buffered()]); err != nil {
+		if err := c.SetDeadline(time.Now().Add(8 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-			t.Fatal(err)
+		if _, err := c.Write(raw); err != nil {
+			return // it has been answered and closed
 		}
-		resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: string(req.Header.Method())})
+		if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+			return
+		}
+		method, _, _ := strings.Cut(string(raw), " ")
+		resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+		var late net.Error
+		if errors.As(err, &late) && late.Timeout() {
+			t.Fatalf("%q: no answer", raw)
+		}
 		if err != nil {
-			t.Fatalf("%q: no answer: %v", raw, err)
+			return // closed
 		}
 		defer resp.Body.Close()
 		if to := resp.Header.Get("Location"); resp.StatusCode == 500 || to != "" && (to[0] != '/' || strings.HasPrefix(to, "//") || strings.HasPrefix(to, `/\`)) {
@@ -81,10 +82,7 @@ func FuzzRequest(f *testing.F) {
 		if kind := resp.Header.Get("Content-Type"); kind == "text/event-stream" || resp.Header.Get("Content-Encoding") != "" || !strings.HasPrefix(kind, "text/html") {
 			return
 		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
+		body, _ := io.ReadAll(resp.Body)
 		if bytes.Contains(bytes.ToLower(body), []byte("<script>x")) {
 			t.Fatalf("%q: what it says is markup", raw)
 		}
