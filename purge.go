@@ -216,13 +216,13 @@ func BeginSalt(ctx context.Context, l Ledger, a Archive, activity string) ([]byt
 // begunSalt looks for marks first and for the salt after them: whoever makes a salt
 // does that before anything is marked.
 func begunSalt(ctx context.Context, l Ledger, a Archive, activity string) (salt []byte, begun bool, err error) {
-	mark, err := l.Epoch(ctx, activity)
-	if err != nil {
-		return nil, false, fmt.Errorf("activity %s: %w", activity, err)
-	}
 	epoch, err := a.Epoch(ctx, activity)
 	if err != nil {
 		return nil, false, fmt.Errorf("activity %s: cannot read the archive's epoch: %w", activity, err)
+	}
+	mark, err := l.Epoch(ctx, activity)
+	if err != nil {
+		return nil, false, fmt.Errorf("activity %s: %w", activity, err)
 	}
 	salt, err = SaltOf(ctx, a, activity)
 	return salt, salt != nil || mark != "" || epoch != "", err
