@@ -184,6 +184,9 @@ func (r *visit) exportSchool(school *canyu.School, c *census, form string) error
 // names, or of every class.
 func (r *visit) exportNotYet(school *canyu.School, c *census, form string) error {
 	s := r.s
+	if r.policy.NoNotYet {
+		return errNoPage
+	}
 	one, number := r.askedClass(school)
 	t := takeaway{name: s.page("notyet"), heads: []string{s.say("grade"), s.say("class"), s.say("enrolled"), s.role(canyu.Student), s.page("column.left"), s.page("notyet.seats")}}
 	if one != 0 {
@@ -222,7 +225,7 @@ func (r *visit) exportNotYet(school *canyu.School, c *census, form string) error
 	return r.take(form, name+"_"+t.name+"_"+r.stamp(c), t)
 }
 
-// exportBureau is the table as it is filtered and sorted, all of its pages.
+// exportBureau is the table as it is filtered and may be sorted, all of its pages.
 func (r *visit) exportBureau(region canyu.Region, c *census, form string) error {
 	s, bySchool := r.s, r.bySchool(region)
 	sum, items := r.items(region, c)

@@ -153,7 +153,7 @@ func (r *Report) listed() []*School {
 	for i := range r.Schools {
 		schools[i] = &r.Schools[i]
 	}
-	if !r.activity.Report.Ranking {
+	if !r.ranks() {
 		return schools
 	}
 	key := func(s *School) float64 {

@@ -56,7 +56,7 @@ type row struct {
 	Cells   []string
 	Rate    string
 	Done    bool // reached the target
-	Short   bool // a class that must reach it and has not
+	Short   bool // a class that is to reach it and has not
 }
 
 func (r row) Details() string { return strings.Join(r.details, " · ") }
@@ -170,7 +170,7 @@ func classTable(s speaker, a *canyu.Activity, classes []Class) table {
 		case !a.Required(c.Grade) && len(a.RequiredGrades) > 0:
 			w.details = []string{s.say("class.free")}
 		case c.Student < c.Enrolled:
-			w.Short, w.details = true, []string{s.say("class.short", number(c.Enrolled-c.Student))}
+			w.Short, w.details = !s.voluntary, []string{s.say("class.short", number(c.Enrolled-c.Student))}
 		}
 		t.Rows = append(t.Rows, w)
 	}
@@ -192,7 +192,7 @@ func (v *view) corrections(r *Report, s speaker) {
 
 // Subject of the report's mail.
 func (r *Report) Subject(lang string) string {
-	s := language(lang, r.activity)
+	s := r.speaker(lang)
 	_, month, day := r.Day.Date()
 	title := r.activity.Title.In(s.tag())
 	place, _ := r.place()
@@ -213,7 +213,7 @@ func (r *Report) Subject(lang string) string {
 func (r *Report) FileName(lang string) string { return r.fileName(lang) + ".xlsx" }
 
 func (r *Report) fileName(lang string) string {
-	s := language(lang, r.activity)
+	s := r.speaker(lang)
 	place, _ := r.place()
 	return fileSafe.Replace(s.say("attachment", place, r.Day, r.activity.Title.In(s.tag())))
 }

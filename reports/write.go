@@ -104,12 +104,12 @@ func (r *Report) HTML(w io.Writer, lang string) error {
 }
 
 func (r *Report) html(w io.Writer, lang string, chart template.URL) error {
-	v := newView(r, language(lang, r.activity))
+	v := newView(r, r.speaker(lang))
 	v.Chart = chart
 	return htmlForm.Execute(w, v)
 }
 
 // Text writes the report as plain text.
 func (r *Report) Text(w io.Writer, lang string) error {
-	return textForm.Execute(w, newView(r, language(lang, r.activity)))
+	return textForm.Execute(w, newView(r, r.speaker(lang)))
 }
