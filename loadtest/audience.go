@@ -247,7 +247,8 @@ func (h *hall) click(ctx context.Context) (seen []time.Duration, err error) {
 		mu.Lock()
 		clicked = append(clicked, time.Now())
 		mu.Unlock()
-		body := fmt.Sprintf(`{"activity":%q,"school":%q,"grade":3,"class":1,"role":"student","seat":%d}`, h.activity, hallProbe.String(), begun+len(clicked))
+		seat := 1 + (begun+len(clicked))*38%canyu.MaxEnrolled // each once, and no two in a row, which would be held apart
+		body := fmt.Sprintf(`{"activity":%q,"school":%q,"grade":3,"class":1,"role":"student","seat":%d}`, h.activity, hallProbe.String(), seat)
 		if status, err := c.do(head, []byte(body), time.Now()); err != nil || status != 201 {
 			return seen, fmt.Errorf("a click answers %d: %.200s: %w", status, c.resp.Body(), err)
 		}

@@ -198,7 +198,6 @@ func (s *stand) configure(name, addr, redis, clickhouse string) (string, error) 
 	text := fmt.Sprintf(`listen: %q
 data: %q
 key_file: %q
-watch: off
 %sactivities:
   - id: %s
     title: {zh-Hans: 压力测试}
