@@ -76,7 +76,7 @@ func newNginx(t *testing.T, certificates string, servers ...string) *front {
 	config := edited(t, "nginx.conf",
 		"pid /run/nginx.pid;", "pid "+dir+"/pid;", "worker_processes auto;", "worker_processes 1;", "worker_rlimit_nofile 65536;", "",
 		"worker_connections 32768;", "worker_connections 4096;", "server_tokens off;", "server_tokens off;"+temp.String(),
-		"listen [::]:80;", "", "listen [::]:443 ssl http2;", "", "listen 80;", "listen "+plain+";", "listen 443 ssl http2;", "listen "+secure+" ssl http2;",
+		"listen [::]:80; # on a machine without IPv6, leave out the lines with [::]", "", "listen [::]:443 ssl http2;", "", "listen 80;", "listen "+plain+";", "listen 443 ssl http2;", "listen "+secure+" ssl http2;",
 		"server canyu:8080 max_fails=3 fail_timeout=5s;", upstream.String(), "/etc/canyu/tls/", certificates+"/")
 	return newFront(t, "nginx-light", certificates, plain, secure, []string{"nginx", "-t", "-q", "-e", "stderr", "-c", config}, []string{"nginx", "-e", "stderr", "-c", config, "-g", "daemon off;"})
 }
