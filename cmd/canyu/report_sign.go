@@ -50,7 +50,7 @@ func (c *reportKeyCommand) Run(out stdout) error {
 	}
 	for i, k := range s.signer(secret).Keys() {
 		if c.Signify {
-			out.Write(k.Signify())
+			fmt.Fprintf(out, "%s", k.Signify())
 			continue
 		}
 		says := "signed earlier reports"
