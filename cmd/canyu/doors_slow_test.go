@@ -207,10 +207,12 @@ func TestTimeOfARequest(t *testing.T) {
 	}()
 	resp, err = http.ReadResponse(r, nil)
 	took := time.Since(begin)
-	if err != nil || resp.StatusCode != 408 || took < 19*time.Second || took > 30*time.Second {
-		t.Errorf("after %s: %v %v", took, resp, err)
+	if took < 19*time.Second || took > 40*time.Second {
+		t.Errorf("it ended after %s: %v", took, err)
 	}
-	if err == nil {
-		resp.Body.Close()
+	if err == nil { // else it was closed while he wrote
+		if resp.Body.Close(); resp.StatusCode != 408 {
+			t.Errorf("%d", resp.StatusCode)
+		}
 	}
 }
