@@ -58,6 +58,7 @@ type activity struct {
 	writers      map[string]reply
 	payload      []byte // room for the next batch
 	outcomes     []byte
+	found        []*set // of its participations
 }
 
 // reply is what a writer's newest batch was told.

@@ -90,18 +90,17 @@ func (l *Ledger) loadActivities(ctx context.Context, tx *sql.Tx) error {
 func (l *Ledger) loadSets(ctx context.Context, tx *sql.Tx) error {
 	return each(ctx, tx, "select activity, school, grade, class, role, members from sets", func(rows *sql.Rows) error {
 		var id string
-		var school int64
-		var k setKey
+		var c canyu.Class
+		var role canyu.Role
 		var blob sql.RawBytes
-		if err := rows.Scan(&id, &school, &k.class.Grade, &k.class.Number, &k.role, &blob); err != nil {
+		if err := rows.Scan(&id, &c.School, &c.Grade, &c.Number, &role, &blob); err != nil {
 			return err
 		}
-		k.class.School = canyu.SchoolCode(school)
 		members, err := parseSet(blob)
 		if err != nil {
-			return fmt.Errorf("%s, %s: %w", k.class, k.role, err)
+			return fmt.Errorf("%s, %s: %w", c, role, err)
 		}
-		l.activity(id).set(k).members = members
+		l.activity(id).set(keyOf(c, role)).members = members
 		return nil
 	})
 }
@@ -128,7 +127,7 @@ func (l *Ledger) loadLog(ctx context.Context, tx *sql.Tx) error {
 		a.unsaved += len(rs)
 		for _, r := range rs {
 			if r.Counted {
-				a.add(setKey{r.Class, r.Role}, r.Participant)
+				a.add(keyOf(r.Class, r.Role), r.Participant)
 			}
 		}
 		return nil
@@ -167,7 +166,7 @@ func (l *Ledger) Restore(ctx context.Context, id, epoch, fingerprint string, par
 			return fmt.Errorf("cannot read the archive: %w", err)
 		}
 		l.mu.Lock()
-		l.activity(id).add(setKey{r.Class, r.Role}, r.Participant)
+		l.activity(id).add(keyOf(r.Class, r.Role), r.Participant)
 		l.mu.Unlock()
 		counted = max(counted, r.Ordinal)
 		if n++; progress != nil && n%100_000 == 0 {

@@ -200,7 +200,8 @@ func (l *Ledger) writeSets(ctx context.Context, activity string, keys []setKey, 
 	defer l.writing.Unlock()
 	return l.transaction(ctx, func(ctx context.Context) error {
 		for i, k := range keys {
-			_, err := l.stmts.set.ExecContext(ctx, activity, int64(k.class.School), k.class.Grade, k.class.Number, uint8(k.role), blobs[i])
+			c := k.class()
+			_, err := l.stmts.set.ExecContext(ctx, activity, int64(c.School), c.Grade, c.Number, uint8(k.role()), blobs[i])
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ func (l *Ledger) Members(ctx context.Context, activity string, classes []canyu.C
 	members := make([]canyu.Members, len(classes))
 	for i, c := range classes {
 		for _, role := range canyu.Roles {
-			if s := a.sets[setKey{c, role}]; s != nil {
+			if s := a.sets[keyOf(c, role)]; s != nil {
 				members[i][role] = slices.Clone(s.members)
 			}
 		}

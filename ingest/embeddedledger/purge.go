@@ -98,7 +98,7 @@ func (l *Ledger) Erase(ctx context.Context, activity string, class canyu.Class, 
 	if err := l.pending(ctx, activity, class, role, p); err != nil {
 		return false, err
 	}
-	k := setKey{class, role}
+	k := keyOf(class, role)
 	l.mu.RLock()
 	var rest set
 	at, found := 0, false

@@ -95,7 +95,7 @@ func (l *Ledger) Record(ctx context.Context, b *canyu.Batch) error {
 		return fmt.Errorf("%w: batch %d had %d participations", canyu.ErrStale, b.Sequence, len(last.outcomes))
 	}
 
-	fresh := a.decide(b.Participations)
+	fresh := l.decide(a, b.Participations)
 	r := reply{sequence: b.Sequence, before: a.counted, outcomes: string(a.outcomes)}
 	counted := a.counted + uint64(fresh)
 	a.payload = ledgerlog.Append(a.payload[:0], b.Participations)
@@ -120,7 +120,7 @@ func (l *Ledger) Record(ctx context.Context, b *canyu.Batch) error {
 	for i := range b.Participations {
 		if r.outcomes[i] == '1' {
 			p := &b.Participations[i]
-			a.add(setKey{p.Class, p.Role}, p.Participant)
+			a.join(keyOf(p.Class, p.Role), a.found[i], p.Participant)
 		}
 	}
 	l.mu.Unlock()
@@ -128,33 +128,27 @@ func (l *Ledger) Record(ctx context.Context, b *canyu.Batch) error {
 	return nil
 }
 
-// decide leaves in a.outcomes who of ps is new, changing nothing yet: memory
-// follows the file, not the other way round.
-func (a *activity) decide(ps []canyu.Participation) (fresh int) {
-	a.outcomes = a.outcomes[:0]
-	type member struct {
-		setKey
-		canyu.Participant
-	}
-	seen := make(map[member]struct{}, len(ps))
+// decide leaves in a.outcomes who of ps is new, and in a.found the set of each. It
+// changes nobody's count: memory follows the file, not the other way round.
+func (l *Ledger) decide(a *activity, ps []canyu.Participation) (fresh int) {
+	a.found, a.outcomes = a.found[:0], a.outcomes[:0]
+	l.mu.Lock() // a set may be made, empty, while others read
 	for i := range ps {
+		a.found = append(a.found, a.set(keyOf(ps[i].Class, ps[i].Role)))
+	}
+	l.mu.Unlock()
+	for i, s := range a.found {
 		p := &ps[i]
-		if p.Held != canyu.Unsuspected {
+		if p.Held != canyu.Unsuspected || s.has(p.Participant) || slices.Contains(s.joining, p.Participant) {
 			a.outcomes = append(a.outcomes, '0')
 			continue
 		}
-		m := member{setKey{p.Class, p.Role}, p.Participant}
-		_, repeat := seen[m]
-		if s := a.sets[m.setKey]; !repeat && s != nil {
-			repeat = s.has(p.Participant)
-		}
-		if repeat {
-			a.outcomes = append(a.outcomes, '0')
-			continue
-		}
-		seen[m] = struct{}{}
+		s.joining = append(s.joining, p.Participant)
 		a.outcomes = append(a.outcomes, '1')
 		fresh++
+	}
+	for _, s := range a.found {
+		s.joining = s.joining[:0]
 	}
 	return fresh
 }
@@ -186,7 +180,7 @@ func (l *Ledger) count(activity string, classes []canyu.Class, tallies []canyu.T
 	}
 	for i, c := range classes {
 		for _, role := range canyu.Roles {
-			if s := a.sets[setKey{c, role}]; s != nil {
+			if s := a.sets[keyOf(c, role)]; s != nil {
 				tallies[i][role] = len(s.members)
 			}
 		}
@@ -205,7 +199,7 @@ func (l *Ledger) Participants(ctx context.Context, activity string, class canyu.
 	if a == nil || a.epoch == "" {
 		return nil, canyu.ErrLost
 	}
-	if s := a.sets[setKey{class, role}]; s != nil {
+	if s := a.sets[keyOf(class, role)]; s != nil {
 		return slices.Clone(s.members), nil
 	}
 	return nil, nil
