@@ -221,6 +221,7 @@ func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
 	s.bodies.leave(&ctx.Request.Header)
 	switch limit := s.bodyLimit(ctx.Request.Header.RequestURI()); {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge) && ctx.Request.Header.ContentLength() > 0 && ctx.Request.Header.ContentLength() <= limit:
+		drain(ctx.Conn())
 		p := newProblem(503, "busy", "Too busy", "too many large requests at once: please send it again, it counts once")
 		p.retryAfter = "2"
 		p.write(ctx)

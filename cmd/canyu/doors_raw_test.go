@@ -247,3 +247,75 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 		t.Errorf("%d of 30 were refused, want 10", refused)
 	}
 }
+
+// Of requests that announce much only so many may be on their way: others are told to
+// come again, and those who announce little are taken as ever.
+func TestManyLargeBodies(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, nil)
+	address := strings.TrimPrefix(h.url, "http://")
+	const head = "POST /v1/participations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+	announce := func() net.Conn {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, head+"Content-Length: 200000\r\n\r\n["); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	busy := func() bool {
+		statuses, _ := raw(t, address, strings.NewReader(head+"Connection: close\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat(" ", 200000)), 10*time.Second)
+		return len(statuses) > 0 && statuses[0] == 503
+	}
+	var held []net.Conn
+	for range 256 {
+		held = append(held, announce())
+	}
+	eventually(t, "no room", busy)
+	if status, body := h.get("/readyz"); status != 200 {
+		t.Errorf("%d %s", status, body)
+	}
+	const one = `{"activity":"hall","school":"3418020001","grade":3,"class":1,"role":"student","seat":1}`
+	if statuses, _ := raw(t, address, strings.NewReader(fmt.Sprintf("%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", head, len(one), one)), 10*time.Second); len(statuses) != 1 || statuses[0] != 201 {
+		t.Errorf("a small one: %v", statuses)
+	}
+	for _, c := range held {
+		c.Close()
+	}
+	eventually(t, "room again", func() bool { return !busy() })
+}
+
+// When half of the connections are taken, who comes has to say what he wants; above
+// all of them he is told so.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, func(c *ingest.Config) { c.Connections = 40 })
+	address := strings.TrimPrefix(h.url, "http://")
+	ends := make(chan time.Duration, 100)
+	begin := time.Now()
+	early, late := 0, 0
+	for range 36 {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		go func() {
+			_ = c.SetReadDeadline(begin.Add(12 * time.Second))
+			_, _ = io.Copy(io.Discard, c)
+			ends <- time.Since(begin)
+		}()
+	}
+	for range 36 {
+		if <-ends < 11*time.Second {
+			early++
+		} else {
+			late++
+		}
+	}
+	if early < 14 || late < 16 {
+		t.Errorf("%d were sent away early, %d were not", early, late)
+	}
+}
