@@ -21,6 +21,8 @@ data: ""
 redis: redis://:secret-word@127.0.0.1:x/0
 run: [ingest, dance]
 colour: red
+watch: closely
+trusted_proxies: [127.0.0.1, 10.0.0.0/8, nowhere]
 smtp: {url: "smtp://h", port: 25}
 activities:
   - id: Qing Ming
@@ -45,7 +47,7 @@ activities:
 		t.Fatal("a configuration of mistakes is fine")
 	}
 	for _, want := range []string{
-		"listen", "data: missing", "redis and clickhouse", "redis:", `run: "dance"`, "colour: unknown key", "smtp.port: unknown key", "smtp.from: missing",
+		"listen", "data: missing", "redis and clickhouse", "redis:", `run: "dance"`, "colour: unknown key", `watch "closely"`, `trusted_proxies "nowhere"`, "smtp.port: unknown key", "smtp.from: missing",
 		"activities[0].id", `title: language "fr"`, "timezone", "last_day", `steps: "bow" is listed twice`, "required_grades: 13",
 		"required_grades[2]: want a whole number", `role "pupil"`, `identify "face"`, `names "keep"`, "report.at", `report.days "sundays"`,
 		`report.corrections "never"`, "report.ranking: want true or false", `"nobody"`, `region "99"`, `report.recipients.341802: "b@example.org" is listed twice`,
