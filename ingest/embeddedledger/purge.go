@@ -98,14 +98,12 @@ func (l *Ledger) Erase(ctx context.Context, activity string, class canyu.Class, 
 	if err := l.pending(ctx, activity, class, role, p); err != nil {
 		return false, err
 	}
-	k := keyOf(class, role)
 	l.mu.RLock()
+	s := a.sets[keyOf(class, role)]
+	found := s != nil && s.has(p)
 	var rest set
-	at, found := 0, false
-	if s := a.sets[k]; s != nil {
-		if at, found = slices.BinarySearch(s.members, p); found {
-			rest.members = slices.Delete(slices.Clone(s.members), at, at+1)
-		}
+	if found {
+		rest.members = slices.DeleteFunc(slices.Clone(s.members), func(m canyu.Participant) bool { return m == p })
 	}
 	l.mu.RUnlock()
 	if !found {
@@ -119,7 +117,7 @@ func (l *Ledger) Erase(ctx context.Context, activity string, class canyu.Class, 
 		return false, fmt.Errorf("cannot erase a participant: %w", err)
 	}
 	l.mu.Lock()
-	a.sets[k].members = rest.members
+	s.members = rest.members
 	l.mu.Unlock()
 	if err := l.vacuum(ctx); err != nil {
 		return true, fmt.Errorf("cannot scrub the ledger: %w", err)

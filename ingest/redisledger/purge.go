@@ -3,6 +3,7 @@ package redisledger
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -51,20 +52,11 @@ func (l *Ledger) Purge(ctx context.Context, activity string) error {
 // time. Where that is refused (it is at it already, or the service does not let us) the
 // file has what was until its next rewrite.
 func (l *Ledger) Scrub(ctx context.Context, _ string) error {
-	err := l.rdb.BgRewriteAOF(ctx).Err()
-	if err != nil && ctx.Err() == nil && isReply(err) {
-		return nil
-	}
-	if err != nil {
+	var refused redis.Error
+	if err := l.rdb.BgRewriteAOF(ctx).Err(); err != nil && !errors.As(err, &refused) {
 		return fmt.Errorf("cannot rewrite the append-only file: %w", err)
 	}
 	return nil
-}
-
-// isReply: the server has answered, if not as one would like.
-func isReply(err error) bool {
-	_, ok := err.(redis.Error)
-	return ok
 }
 
 // eraseScript keeps Total what the sets hold: an ordinal without a participant is a gap.
