@@ -143,7 +143,8 @@ func (f *front) cookies(link []string) {
 	f.t.Errorf("no link in %q", link)
 }
 
-// live: the first event is there within a second, though the answer has no end.
+// live: the first event is there at once, though the answer has no end; of a busy
+// machine, soon.
 func (f *front) live(s *site) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	defer cancel()
@@ -155,8 +156,9 @@ func (f *front) live(s *site) {
 	defer r.Body.Close()
 	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
 		if strings.HasPrefix(lines.Text(), "data: ") {
-			if took := time.Since(began); took > time.Second {
-				f.t.Errorf("the first event came after %s", took)
+			took := time.Since(began)
+			if f.t.Logf("the first event came after %s", took); took > 5*time.Second {
+				f.t.Error("it was held back")
 			}
 			return
 		}
@@ -270,7 +272,10 @@ func newBetween(t *testing.T, address string) *between {
 		b.mu.Unlock()
 		if lost {
 			proxy.ServeHTTP(httptest.NewRecorder(), r)
-			panic(http.ErrAbortHandler) // the answer is lost, and the connection with it
+			if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				c.Close() // the answer is lost, and the connection with it
+			}
+			return
 		}
 		proxy.ServeHTTP(w, r)
 	}))
