@@ -19,7 +19,7 @@ const (
 	Unsuspected Suspicion = iota
 	MachinePace           // seats of a class one after the other, faster than people are
 	Invented              // from a sender that also made up schools, classes or seats
-	Flooding              // one participant's messages, again and again
+	Flooding              // one participant's messages, or one child's parents, again and again
 )
 
 // Suspicions lists the reasons there are.

@@ -139,6 +139,9 @@ func (w *lookout) suspect(v *visitor, a *activity, p *canyu.Participation, seat 
 			p.Held = canyu.Flooding
 		}
 	}
+	if p.Role == canyu.Parent && p.Held == canyu.Unsuspected && w.floods.add(mix(classHash(p.Class), uint64(seat)), p.Day) > parentsUsual {
+		p.Held = canyu.Flooding // each name is somebody else, and anybody can make up names
+	}
 	if p.Held != canyu.Unsuspected {
 		w.held.WithLabelValues(a.ID, p.Held.String()).Inc()
 	}

@@ -308,6 +308,26 @@ func TestFlooding(t *testing.T) {
 	}
 }
 
+// A child has not more than twelve parents.
+func TestParentsOfOneChild(t *testing.T) {
+	t.Parallel()
+	s, at, held := watched(t), time.Date(2017, 4, 5, 2, 0, 0, 0, time.UTC), 0
+	for i := range 20 {
+		item := decoded{Submission: canyu.Submission{Activity: "qingming-2017", School: "3418020001", Grade: 3, Class: 2, Role: "parent",
+			Seat: 17, HasSeat: true, Name: fmt.Sprint("家长", i)}}
+		_, p, _, err := s.take(&visitor{fine: mix(uint64(i), 1)}, &item, at.Add(time.Duration(i)*time.Minute), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Held == canyu.Flooding {
+			held++
+		}
+	}
+	if held != 8 {
+		t.Errorf("%d held, want 8", held)
+	}
+}
+
 func TestAddressIsWhatCanBeBelieved(t *testing.T) {
 	t.Parallel()
 	c := clients{proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}}

@@ -24,10 +24,12 @@ var (
 )
 
 // A participant needs one message, and may think again; a whole class writing at one
-// seat by mistake is more. Of the week of 2017 nobody sent two on one day.
+// seat by mistake is more. Of the week of 2017 nobody sent two on one day, and no child
+// had two parents on one.
 const (
 	messagesUsual = 5  // a day; those beyond it are held
 	messagesMost  = 60 // a day; those beyond it are refused
+	parentsUsual  = 12 // submissions of one child's parents a day; those beyond it are held
 )
 
 // errTooOften: this participant has left too many messages today.
