@@ -230,6 +230,20 @@ func (s *site) purgedEverywhere(t *testing.T, v *server, before string) {
 	if check(t, err); strings.Contains(string(text), `"student":{"today":0,"since_last_report":0,"total":0}`) && !strings.Contains(before, `"student":0`) {
 		t.Errorf("the report has nobody: %.400s", text)
 	}
+	admin := newVisitors(t, s)["admin"]
+	for path, want := range map[string]int{
+		"/a/" + s.activity:                   200,
+		"/school/3418020001":                 200,
+		"/school/3418020001?grade=1&class=1": 200,
+		"/bureau/341802":                     200,
+		"/v1/activities/" + s.activity:       200,
+		"/v1/activities/" + s.activity + "/seats?school=3418020001&grade=1&class=1":                      410,
+		"/v1/activities/" + s.activity + "/receipts?school=3418020001&grade=1&class=1&receipt=ABCD-EFGH": 410,
+	} {
+		if status, _, body := ask(t, "GET", v.url+path, admin); status != want {
+			t.Errorf("%s: %d, want %d: %.200s", path, status, want, body)
+		}
+	}
 	if _, err := s.canyu("participant", "export", "--school", "3418020001", "--grade", "1", "--class", "1", "--seat", "1"); err == nil || !strings.Contains(err.Error(), "purged") {
 		t.Errorf("export: %v", err)
 	}

@@ -130,10 +130,23 @@ func TestRetention(t *testing.T) {
 		w := s.worker()
 		w.DeadLetters = t.TempDir()
 		check(t, w.Drain(t.Context()))
+		// Two that were held apart, and let count by a person: they stay in the numbers.
+		held := canyu.HeldCase{Class: shelfClass(3), Day: shelfDay + 1, Why: canyu.MachinePace}
+		var apart []canyu.Recorded
+		for i := range 2 {
+			apart = append(apart, canyu.Recorded{Participation: canyu.Participation{Class: held.Class, Role: canyu.Student, Participant: canyu.Participant(900_000 + i),
+				ID: uint64(i), At: shelfStart.AddDate(0, 0, 1), Day: held.Day, Held: held.Why}})
+		}
+		check(t, s.archive.Store(t.Context(), a.ID, apart))
+		check(t, s.archive.DecideHeld(t.Context(), a.ID, []canyu.HeldDecision{{HeldCase: held, State: canyu.Admitted,
+			Until: shelfStart.AddDate(0, 0, 1), By: "a link", At: shelfStart.AddDate(0, 0, 2)}}))
 		check(t, os.WriteFile(filepath.Join(w.DeadLetters, a.ID+".ndjson"), []byte("{}\n"), 0o600))
 		before, err := s.archive.Rollups(t.Context(), a.ID, nil, shelfDay, shelfDay+6)
 		check(t, err)
 
+		if sumOf(before) != [2]int{32, 32} {
+			t.Fatalf("rollups %v, want 30 and the 2 that were held", sumOf(before))
+		}
 		var now time.Time
 		p := &rollup.Purger{Ledger: s.ledger, Archive: s.archive, DeadLetters: w.DeadLetters, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
 		end := a.LastDay.End(time.UTC)
