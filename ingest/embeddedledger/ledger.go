@@ -38,7 +38,8 @@ type Ledger struct {
 	activities map[string]*activity
 	version    int64 // of the file, as of the newest load; beside another process
 
-	saveAfter int // see the constant
+	saveAfter int        // see the constant
+	saving    sync.Mutex // one at a time
 
 	writing sync.Mutex
 	conn    *sql.Conn // the one that records

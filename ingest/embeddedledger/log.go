@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -121,7 +122,9 @@ func (l *Ledger) saveAll() error {
 // nothing.
 func (l *Ledger) save(ctx context.Context, activity string, to int64) error {
 	l.mu.Lock()
-	l.activities[activity].unsaved = 0
+	if a := l.activities[activity]; a != nil { // it may have been purged just now
+		a.unsaved = 0
+	}
 	l.mu.Unlock()
 	if err := l.saveSets(ctx, activity); err != nil {
 		return fmt.Errorf("cannot save the sets: %w", err)
@@ -151,63 +154,88 @@ func (l *Ledger) forget(ctx context.Context, activity string, to int64) (gone in
 	return gone, err
 }
 
-// saveSets writes the sets that changed since they were last written.
+// saveSets writes the sets that changed since they were last written, as of now: those
+// that change meanwhile are the next save's, or under load this one would never end. In
+// the order of the table neighbours share its pages.
 func (l *Ledger) saveSets(ctx context.Context, activity string) error {
-	for {
-		keys, blobs := l.takeDirty(activity)
-		if len(keys) == 0 {
-			return nil
-		}
-		if err := l.writeSets(ctx, activity, keys, blobs); err != nil {
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	keys := l.takeDirty(activity)
+	for len(keys) > 0 {
+		piece := keys[:min(pieceOfWork, len(keys))]
+		if err := l.writeSets(ctx, activity, piece); err != nil {
 			l.putBack(activity, keys)
 			return err
 		}
+		keys = keys[len(piece):]
 	}
+	return nil
 }
 
-func (l *Ledger) takeDirty(activity string) (keys []setKey, blobs [][]byte) {
+func (l *Ledger) takeDirty(activity string) (keys []setKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.activities[activity]
 	if a == nil {
-		return nil, nil
+		return nil
 	}
-	n := min(pieceOfWork, len(a.dirty))
-	keys = append(keys, a.dirty[len(a.dirty)-n:]...)
-	a.dirty = a.dirty[:len(a.dirty)-n]
+	keys, a.dirty = a.dirty, nil
 	for _, k := range keys {
-		s := a.sets[k]
-		s.dirty = false
-		blobs = append(blobs, s.bytes())
+		a.sets[k].dirty = false
 	}
-	return keys, blobs
+	slices.Sort(keys)
+	return keys
 }
 
 func (l *Ledger) putBack(activity string, keys []setKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.activities[activity]
+	if a == nil {
+		return
+	}
 	for _, k := range keys {
-		if s := a.sets[k]; !s.dirty {
+		if s := a.sets[k]; s != nil && !s.dirty {
 			s.dirty = true
 			a.dirty = append(a.dirty, k)
 		}
 	}
 }
 
-func (l *Ledger) writeSets(ctx context.Context, activity string, keys []setKey, blobs [][]byte) error {
+// writeSets reads them when nothing else may write: what was purged or erased just now
+// does not come back.
+func (l *Ledger) writeSets(ctx context.Context, activity string, keys []setKey) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	blobs := l.blobs(activity, keys)
 	return l.transaction(ctx, func(ctx context.Context) error {
-		for i, k := range keys {
-			c := k.class()
-			_, err := l.stmts.set.ExecContext(ctx, activity, int64(c.School), c.Grade, c.Number, uint8(k.role()), blobs[i])
+		for i, blob := range blobs {
+			if blob == nil {
+				continue
+			}
+			c := keys[i].class()
+			_, err := l.stmts.set.ExecContext(ctx, activity, int64(c.School), c.Grade, c.Number, uint8(keys[i].role()), blob)
 			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// blobs are nil for sets that are not there any more.
+func (l *Ledger) blobs(activity string, keys []setKey) [][]byte {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	blobs := make([][]byte, len(keys))
+	if a := l.activities[activity]; a != nil {
+		for i, k := range keys {
+			if s := a.sets[k]; s != nil {
+				blobs[i] = s.bytes()
+			}
+		}
+	}
+	return blobs
 }
 
 // Backlog implements canyu.Ledger.
