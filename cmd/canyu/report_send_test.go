@@ -8,6 +8,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/mail"
+	"net/textproto"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +78,12 @@ func header(t testing.TB, data []byte) mail.Header {
 // workbookOf is the attached .xlsx.
 func workbookOf(t testing.TB, data []byte) []byte {
 	t.Helper()
+	return attachment(t, data, func(h textproto.MIMEHeader) bool { return strings.Contains(h.Get("Content-Type"), "spreadsheetml") })
+}
+
+// attachment is the part of a mail that is the one.
+func attachment(t testing.TB, data []byte, is func(textproto.MIMEHeader) bool) []byte {
+	t.Helper()
 	m, err := mail.ReadMessage(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +101,7 @@ func workbookOf(t testing.TB, data []byte) []byte {
 			if err != nil {
 				return
 			}
-			if strings.Contains(part.Header.Get("Content-Type"), "spreadsheetml") {
+			if is(part.Header) {
 				if found, err = io.ReadAll(base64.NewDecoder(base64.StdEncoding, part)); err != nil {
 					t.Fatal(err)
 				}
@@ -105,7 +112,7 @@ func workbookOf(t testing.TB, data []byte) []byte {
 	}
 	walk(m.Header.Get("Content-Type"), m.Body)
 	if found == nil {
-		t.Fatal("the mail has no workbook")
+		t.Fatal("the mail has no such part")
 	}
 	return found
 }
