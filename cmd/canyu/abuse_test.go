@@ -53,7 +53,12 @@ const (
 type attack struct {
 	counted, held int // of those that named a class that there is
 	heldAfter     time.Duration
+	slowest       time.Duration // between two requests
 }
+
+// targets are classes that are attacked one after the other, until this machine was
+// quick enough to look like one.
+const targets = 6
 
 // Two thousand pupils behind one address at one bell: none is told to wait and none is
 // held, while two scripts of fifty requests a second are held apart within ten seconds:
@@ -68,7 +73,7 @@ func TestSchoolsSurviveAbuse(t *testing.T) {
 		for class := range 40 {
 			fmt.Fprintf(&roster, "341802,%s,甲小学,3,%d,50\n", bellSchool, class+1)
 		}
-		for class := range 2 {
+		for class := range 1 + targets {
 			fmt.Fprintf(&roster, "341802,%s,乙小学,3,%d,50\n", targetSchool, class+1)
 		}
 		s.must("roster", "import", s.file("roster.csv", []byte(roster.String())))
@@ -77,9 +82,18 @@ func TestSchoolsSurviveAbuse(t *testing.T) {
 
 		var bell sync.WaitGroup
 		var invents, inOrder attack
+		before, class := attack{}, 1
 		bell.Go(b.ring)
 		bell.Go(func() { invents = b.invents() })
-		bell.Go(func() { inOrder = b.inOrder() })
+		bell.Go(func() {
+			for {
+				class++
+				if inOrder = b.inOrder(class); inOrder.slowest < 900*time.Millisecond || class == 1+targets {
+					return
+				}
+				before.counted, before.held = before.counted+inOrder.counted, before.held+inOrder.held
+			}
+		})
 		bell.Wait()
 		if inOrder.counted != 9 || inOrder.held != 41 || inOrder.heldAfter > 10*time.Second {
 			t.Errorf("seats in order: %+v", inOrder)
@@ -87,11 +101,12 @@ func TestSchoolsSurviveAbuse(t *testing.T) {
 		if invents.held == 0 || invents.heldAfter > 10*time.Second {
 			t.Errorf("invented classes: %+v", invents)
 		}
+		without := 9 + before.counted + invents.counted
 		b.wantStudents(bellSchool, 2000)
-		b.wantStudents(targetSchool, 9+invents.counted)
-		b.decides(9+invents.counted, 50+invents.counted)
-		b.told()
-		b.survives(p, 50+invents.counted)
+		b.wantStudents(targetSchool, without)
+		b.decides(without, without+41)
+		b.told(class, 41+before.held, invents.held+before.held)
+		b.survives(p, without+41)
 	})
 }
 
@@ -130,7 +145,7 @@ func (b *board) ring() {
 	rand.Shuffle(len(pupils), func(i, j int) { pupils[i], pupils[j] = pupils[j], pupils[i] })
 	var wg sync.WaitGroup
 	var next, wrong atomic.Int32
-	for range 50 {
+	for range 8 {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(pupils); i = int(next.Add(1)) - 1 {
 				status, text := b.sendFrom(bellAddress, "lab", map[string]any{"school": bellSchool, "class": pupils[i].class, "seat": pupils[i].seat})
@@ -170,11 +185,14 @@ func (b *board) invents() (a attack) {
 }
 
 // inOrder sends one class's seats.
-func (b *board) inOrder() (a attack) {
+func (b *board) inOrder(class int) (a attack) {
 	tick, began := time.NewTicker(time.Second/50), time.Now()
 	defer tick.Stop()
+	last := began
 	for seat := range 50 {
-		switch status, text := b.sendFrom("198.51.100.9", "Mozilla/5.0", map[string]any{"school": targetSchool, "class": 2, "seat": seat + 1}); {
+		status, text := b.sendFrom(fmt.Sprint("198.51.100.", class), "Mozilla/5.0", map[string]any{"school": targetSchool, "class": class, "seat": seat + 1})
+		a.slowest, last = max(a.slowest, time.Since(last)), time.Now()
+		switch {
 		case status == 201:
 			a.counted++
 		case status == 202 && strings.Contains(text, `"state":"held"`):
@@ -230,7 +248,7 @@ func (b *board) heldCases() (cases map[string]string, token string) {
 func (b *board) decides(without, with int) {
 	b.t.Helper()
 	b.eventually("what is held is on the page", func() error {
-		if cases, _ := b.heldCases(); len(cases) != 2 || !strings.Contains(cases["41"], "快于人手操作") {
+		if cases, _ := b.heldCases(); len(cases) < 2 || !strings.Contains(cases["41"], "快于人手操作") {
 			return fmt.Errorf("%q", cases)
 		}
 		return nil
@@ -264,9 +282,9 @@ func (b *board) decides(without, with int) {
 
 // told: the report's numbers and notes, what is audited, the metrics; and ledger and
 // archive agree.
-func (b *board) told() {
+func (b *board) told(class, pace, waiting int) {
 	b.t.Helper()
-	if _, text, _ := b.get("/metrics"); !strings.Contains(text, `canyu_held_total{activity="`+b.activity+`",reason="pace"} 41`) {
+	if _, text, _ := b.get("/metrics"); !strings.Contains(text, fmt.Sprintf("canyu_held_total{activity=%q,reason=\"pace\"} %d", b.activity, pace)) {
 		b.t.Error("metrics do not tell of what is held")
 	}
 	today := time.Now().In(time.FixedZone("", 8*3600)).Format(time.DateOnly)
@@ -287,12 +305,12 @@ func (b *board) told() {
 	if err := json.Unmarshal(text, &r); err != nil {
 		b.t.Fatal(err)
 	}
-	if len(r.Schools) != 2 || r.Schools[0].Student.Total != 2000 || len(r.Schools[1].Classes) != 2 || r.Schools[1].Classes[1].Student != 50 || r.Quality.Held.Total != 5 {
+	if len(r.Schools) != 2 || r.Schools[0].Student.Total != 2000 || len(r.Schools[1].Classes) < class || r.Schools[1].Classes[class-1].Student != 50 || r.Quality.Held.Total != waiting {
 		b.t.Errorf("report: %+v", r)
 	}
 	lines := 0
 	for l := range strings.Lines(b.must("audit")) {
-		if strings.Contains(l, "held.") && strings.Contains(l, targetSchool+" 3(2)") {
+		if strings.Contains(l, "held.") && strings.Contains(l, fmt.Sprintf("%s 3(%d)", targetSchool, class)) {
 			lines++
 		}
 	}
