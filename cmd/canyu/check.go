@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/reports"
 )
 
@@ -27,6 +28,9 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 		}
 		fmt.Fprintf(out, "activity %s: %s to %s, %d steps, reports at %02d:%02d to %d regions and %d schools\n",
 			a.ID, a.FirstDay, a.LastDay, len(a.Steps), a.Report.Hour, a.Report.Minute, len(a.Report.Recipients), len(a.Report.Schools))
+		keep := a.Retention.Days()
+		fmt.Fprintf(out, "activity %s: messages are destroyed after %s, what tells who took part after %s\n",
+			a.ID, a.LastDay+canyu.Day(keep.Messages), a.LastDay+canyu.Day(keep.Participants))
 		explainPolicy(out, a)
 		warnConsent(out, a, s.notices[a.ID])
 	}
