@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -100,7 +102,7 @@ func (s *Server) routed(ctx *fasthttp.RequestCtx, path string) {
 			return
 		}
 	}
-	if s.Pages != nil && canyu.FindRoute(s.PageRoutes, path) != nil {
+	if s.Pages != nil && s.besidePage(path) {
 		s.Pages(ctx)
 		return
 	}
@@ -120,6 +122,16 @@ func Straight(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
 		ctx.SetConnectionClose()
 		Guard(ctx, false)
 	}
+}
+
+// besidePage reports whether an address is a page's, or begins as one does: then the
+// pages say in words that there is none.
+func (s *Server) besidePage(path string) bool {
+	first := func(path string) string {
+		part, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		return part
+	}
+	return slices.ContainsFunc(s.PageRoutes, func(r canyu.Route) bool { return first(r.Path) == first(path) })
 }
 
 // WrongMethod answers a request whose method the route has not.
