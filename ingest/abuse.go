@@ -24,8 +24,10 @@ const (
 	paceStep = 3 // seats apart, at most
 	paceRun  = 9 // steps in the same direction: the tenth seat is held
 	// From a place that may stand for everybody, steps that are quicker are none: a
-	// proxy, or a program on this machine, may hand on at once what has piled up.
-	paceLeast = 12 * time.Millisecond
+	// proxy, or a program on this machine, may hand on at once what has piled up, and
+	// who carries over a list from there does it seat by seat.
+	paceLeast   = 12 * time.Millisecond
+	paceRunHere = 30
 
 	// Of classes that one sender has run through like that: from then on it is held
 	// wherever it goes.
@@ -150,9 +152,9 @@ func (w *lookout) suspect(v *visitor, a *activity, p *canyu.Participation, seat 
 func (w *lookout) judge(v *visitor, a *activity, p *canyu.Participation, seat int, alone bool) canyu.Suspicion {
 	client, class, at := v.client(a), classHash(p.Class), p.At
 	own := client != v.fine
-	least := time.Duration(0)
+	least, most := time.Duration(0), paceRun
 	if !own && v.place == 0 {
-		least = paceLeast
+		least, most = paceLeast, paceRunHere
 	}
 	run := 0
 	if alone && seat > 0 {
@@ -162,7 +164,7 @@ func (w *lookout) judge(v *visitor, a *activity, p *canyu.Participation, seat in
 			run = max(run, w.runs.step(mix(client, of), seat, at, least))
 		}
 	}
-	if run >= paceRun {
+	if run >= most {
 		if w.suspects.hold(mix(client, class), canyu.MachinePace, at) {
 			w.flag(a, canyu.MachinePace)
 			if w.suspects.again(client, at) >= paceClasses {
