@@ -39,6 +39,7 @@ const (
 	inventedWithin = 10 * time.Second
 	inventedShare  = 25 // percent of what the sender sends
 	// where nothing tells him from others, behind a proxy that is not known
+	inventedMostAll  = 200
 	inventedShareAll = 75
 	// Of an address, where many are behind it.
 	inventedMostOf   = 400
@@ -218,11 +219,11 @@ func (w *lookout) refused(v *visitor, a *activity, why error, at time.Time) {
 		return
 	}
 	client := v.client(a)
-	share := inventedShare
+	most, share := inventedMost, inventedShare
 	if client == v.fine && v.place == 0 {
-		share = inventedShareAll
+		most, share = inventedMostAll, inventedShareAll
 	}
-	flagged := w.suspects.bad(client, inventedMost, share, inventedWithin, at)
+	flagged := w.suspects.bad(client, most, share, inventedWithin, at)
 	if client == v.fine && v.place != 0 {
 		flagged = w.suspects.bad(v.place, inventedMostOf, inventedShareOf, inventedWithinOf, at) || flagged
 	}
