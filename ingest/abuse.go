@@ -20,9 +20,12 @@ const (
 	// Seats of a class one after the other, each by a request of its own: a pupil needs
 	// some seconds for the steps. The week's longest run of neighbouring seats, even
 	// within five seconds of each other, is two.
-	paceGap  = time.Second
-	paceStep = 3 // seats apart, at most
-	paceRun  = 9 // steps in the same direction: the tenth seat is held
+	paceGap = time.Second
+	// On a page a class takes turns, or its teacher goes through it in order: there the
+	// steps have to be clicked, and nobody does that for four pupils in a second.
+	paceGapPage = time.Second / 4
+	paceStep    = 3 // seats apart, at most
+	paceRun     = 9 // steps in the same direction: the tenth seat is held
 	// From a place that may stand for everybody, steps that are quicker are none: a
 	// proxy, or a program on this machine, may hand on at once what has piled up, and
 	// who carries over a list from there does it seat by seat.
@@ -153,16 +156,19 @@ func (w *lookout) suspect(v *visitor, a *activity, p *canyu.Participation, seat 
 func (w *lookout) judge(v *visitor, a *activity, p *canyu.Participation, seat int, alone bool) canyu.Suspicion {
 	client, class, at := v.client(a), classHash(p.Class), p.At
 	own := client != v.fine
-	least, most := time.Duration(0), paceRun
+	least, gap, most := time.Duration(0), paceGap, paceRun
+	if own {
+		gap = paceGapPage
+	}
 	if !own && v.place == 0 {
 		least, most = paceLeast, paceRunHere
 	}
 	run := 0
 	if alone && seat > 0 {
 		of := mix(class, uint64(p.Role))
-		run = w.runs.step(mix(v.fine, of), seat, at, least)
+		run = w.runs.step(mix(v.fine, of), seat, at, least, gap)
 		if own { // a script may ask for a page each time, or call itself another browser
-			run = max(run, w.runs.step(mix(client, of), seat, at, least))
+			run = max(run, w.runs.step(mix(client, of), seat, at, least, gap))
 		}
 	}
 	if run >= most {

@@ -17,11 +17,11 @@ const runTime = 1<<28 - 1
 
 // step is how many steps the run has with this seat; one that comes sooner than least
 // goes on with it and is no step.
-func (r runs) step(key uint64, seat int, at time.Time, least time.Duration) int {
+func (r runs) step(key uint64, seat int, at time.Time, least, gap time.Duration) int {
 	slot, now := r.at(key), uint64(at.UnixMilli())&runTime
 	old := slot.Load()
 	n, up := uint64(0), uint64(1)
-	if old>>44 == key>>44 && (now-old)&runTime <= uint64(paceGap.Milliseconds()) {
+	if old>>44 == key>>44 && (now-old)&runTime <= uint64(gap.Milliseconds()) {
 		n, up = old>>28&31, old>>33&1
 		by, went := seat-int(old>>34&1023), uint64(1)
 		if by < 0 {

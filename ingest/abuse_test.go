@@ -118,6 +118,7 @@ func TestNothingOfTheWeekIsHeld(t *testing.T) {
 
 // script sends seat after seat of a class and returns which are held.
 func script(s *Server, v visitor, class int, every time.Duration, at time.Time, seats ...int) (held []int) {
+	v.page.of = s.activities["qingming-2017"].pages
 	for _, seat := range seats {
 		item := decoded{Submission: canyu.Submission{Activity: "qingming-2017", School: "3418020001", Grade: 3, Class: class,
 			Role: "student", Seat: seat, HasSeat: true, Steps: []string{"bow", "flower", "message"}}}
@@ -140,6 +141,7 @@ func TestMachinePace(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2017, 4, 5, 2, 0, 0, 0, time.UTC)
 	far, near := visitor{fine: 1, place: 2}, visitor{fine: 1}
+	page := visitor{fine: 1, place: 2, page: pageToken{session: 3}}
 	backwards, shuffled := upTo(39), upTo(39)
 	slices.Reverse(backwards)
 	for i := range shuffled {
@@ -159,6 +161,8 @@ func TestMachinePace(t *testing.T) {
 		{"backwards", far, 20 * time.Millisecond, backwards, 30, 30},
 		{"from this machine, 50 a second", near, 20 * time.Millisecond, upTo(39), 31, 9},
 		{"from this machine, what has piled up", near, time.Millisecond, upTo(39), 0, 0},
+		{"a page, its teacher seat by seat", page, time.Second / 3, upTo(39), 0, 0},
+		{"a page, 50 a second", page, 20 * time.Millisecond, upTo(39), 10, 30},
 		{"one screen, pupil after pupil", far, 3 * time.Second, upTo(39), 0, 0},
 		{"a lab, each when ready", far, 300 * time.Millisecond, shuffled, 0, 0},
 		{"a few neighbours at once", far, 100 * time.Millisecond, upTo(9), 0, 0},

@@ -20,6 +20,9 @@ const answerPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; f
 // Guard adds to an answer what a browser should know of its use, where its handler
 // has not said something else. https says that visitors reach the site by it.
 func Guard(ctx *fasthttp.RequestCtx, https bool) {
+	if ctx.Response.StatusCode() == fasthttp.StatusNotModified {
+		return // a browser puts these headers over those of the page that it has kept
+	}
 	h := &ctx.Response.Header
 	usual := func(name, value string) {
 		if len(h.Peek(name)) == 0 {

@@ -127,6 +127,12 @@ func TestGuards(t *testing.T) {
 	s.must("roster", "import", s.file("roster.csv", []byte("区划代码,学校标识码,学校名称,年级,班级,人数\n341802,3418020001,甲,3,1,30\n")))
 	v := s.serve()
 	visitors := newVisitors(t, s)
+	// What a page that was kept is told must not close it: a 304's headers go over its own.
+	page := v.url + "/a/" + s.activity
+	_, kept := head(t, "GET", page, "", "Accept", "text/html")
+	if status, h := head(t, "GET", page, "", "If-None-Match", kept.Get("ETag")); status != 304 || h.Get("Content-Security-Policy") != "" || h.Get("Cache-Control") == "no-store" {
+		t.Errorf("a page that was kept: %d %v", status, h)
+	}
 	rows := slices.Clone(routeRows)
 	rows = append(rows, struct{ method, path, allowed string }{"GET", "/nothing", ""}, struct{ method, path, allowed string }{"PUT", "/a/ACTIVITY", ""})
 	for _, row := range rows {

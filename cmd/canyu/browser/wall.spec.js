@@ -89,8 +89,8 @@ test('wall: a pupil writes, a teacher approves, everybody reads', async ({ brows
   await looks(page);
 
   // Reported by three, it is off the wall until the teacher has looked again.
-  for (const userAgent of ['one', 'two', 'three']) {
-    const visitor = await (await browser.newContext({ baseURL: site.url, locale: 'zh-CN', userAgent })).newPage();
+  for (const address of ['192.0.2.1', '192.0.2.2', '192.0.2.3']) {
+    const visitor = await (await browser.newContext({ baseURL: site.url, locale: 'zh-CN', extraHTTPHeaders: { 'X-Forwarded-For': address } })).newPage();
     await visitor.goto(`${wall}?school=${school.code}`);
     const slip = visitor.locator('.slips li').filter({ hasText: '谢谢你们！' });
     await slip.getByText('举报', { exact: true }).click();
