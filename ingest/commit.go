@@ -77,6 +77,8 @@ type committer struct {
 	returning  string    // writer of what is given back and waits in the spool, "" for none
 	returnings uint64    // its newest sequence
 	settled    time.Time // when those that are new are counted again
+	away       bool      // doubtful, because the ledger was away
+	believed   time.Time // when live counts are shown again, after it was
 }
 
 // batch is what those who wait for it hold.

@@ -104,7 +104,9 @@ func (c *committer) prove(ctx context.Context, epoch string) (proved bool, err e
 	defer func() {
 		if err == nil {
 			c.writing.Lock()
-			c.doubtful = c.spooling
+			if !c.spooling {
+				c.believe()
+			}
 			c.writing.Unlock()
 		}
 	}()

@@ -28,7 +28,7 @@ func (c *committer) startSpooling(why error) {
 	defer c.writing.Unlock()
 	if !c.spooling {
 		c.log.Warn("the ledger does not take batches: they wait in the spool", "activity", c.activity, "error", why)
-		c.spooling, c.doubtful = true, true
+		c.spooling, c.doubtful, c.away = true, true, true
 	}
 	if errors.Is(why, canyu.ErrLost) {
 		c.giveBack()
@@ -100,7 +100,7 @@ func (c *committer) drainOnce(ctx context.Context) error {
 		c.writing.Lock()
 		c.remember(&e.Batch)
 		c.returned(&e.Batch)
-		c.doubtful = false
+		c.believe()
 		c.writing.Unlock()
 	}
 	return ctx.Err()
@@ -128,7 +128,8 @@ func (c *committer) stopSpooling() {
 	}
 	if c.spooling && c.epoch() != "" {
 		c.log.Info("the spool is empty: batches go to the ledger again", "activity", c.activity)
-		c.spooling, c.recovering, c.doubtful, c.inherited = false, false, false, false
+		c.spooling, c.recovering, c.inherited = false, false, false
+		c.believe()
 		c.writer, c.sequence, c.recorded = newWriter(), 0, 0
 	}
 }
@@ -139,7 +140,18 @@ func (c *committer) stopSpooling() {
 func (c *committer) isRecovering() bool {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	return c.recovering || c.doubtful || c.inherited
+	return c.recovering || c.doubtful || c.inherited || time.Now().Before(c.believed)
+}
+
+// believe ends the doubt about a ledger that has what it had acknowledged to this
+// node. Where it was away, the others get some time to find out the same: with what one
+// of them misses, a count would be lower than that one has shown. The caller holds
+// writing.
+func (c *committer) believe() {
+	if c.doubtful && c.away {
+		c.believed = time.Now().Add(settling)
+	}
+	c.doubtful, c.away = false, false
 }
 
 // spooled is how many participations wait in the spool.
@@ -156,6 +168,7 @@ func (c *committer) doubt() {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	c.doubtful = c.spool != nil
+	c.away = c.doubtful
 }
 
 // isDoubtful is false where the drain is about to find out.

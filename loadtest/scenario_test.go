@@ -154,7 +154,7 @@ func TestScenariosRunAndArraysReconcile(t *testing.T) {
 			var out bytes.Buffer
 			err := canyuCommand(t.Context(), &out, "loadtest", "run", "--target", url, "--activity", "qingming-2017", "--schools", "2", "--quiet",
 				"--scenario", s.Name, "--array", array, "--count", "100", "--duration", "1s", "--connections", "8",
-				"--rise", "1s", "--hold", "100ms", "--decay", "100ms", "--fail", "lost=0", "--fail", "twice=0", "--fail", "errors=0%", "--json")
+				"--rise", "1s", "--hold", "100ms", "--decay", "100ms", "--fail", "lost=0", "--fail", "twice=0", "--json")
 			var res loadtest.Result
 			if err := errors.Join(err, json.Unmarshal(out.Bytes(), &res)); err != nil {
 				t.Fatalf("%s, arrays of %s: %v", s.Name, array, err)
