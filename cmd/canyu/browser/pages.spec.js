@@ -33,6 +33,7 @@ const count = (page) => page.locator('#count');
 const live = (page) => expect(page.locator('#pill')).toHaveAttribute('data-is', 'live');
 
 test('the page says what the ledger says, while it changes', async ({ page, at, take, counts }) => {
+  test.setTimeout(150_000); // a busy machine's archive takes its time
   await take(3, 1, 1);
   await page.goto(at);
   await live(page);
@@ -55,7 +56,7 @@ test('the page says what the ledger says, while it changes', async ({ page, at, 
   await expect(page.locator('[data-tile="3.2"]')).toHaveClass(/l0/);
   // What the archive knows follows within seconds, without a reload.
   await expect(page.locator('[data-fact=today]')).toHaveText('46');
-  await expect(page.locator('#curve')).toContainText('当日新增学生 46 人', { timeout: 15_000 });
+  await expect(page.locator('#curve')).toContainText('当日新增学生 46 人', { timeout: 90_000 });
   const drawn = await page.content();
   await page.reload();
   await expect(count(page)).toHaveText('46');
