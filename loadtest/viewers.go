@@ -48,6 +48,7 @@ type hall struct {
 type sight struct {
 	name                 string
 	rate, p99, serverCPU [2][]float64 // without, with; µs for each submission
+	second               [2][]float64 // p99 of each second
 	events               []float64    // per second, of all viewers
 	clicks               []time.Duration
 }
@@ -174,6 +175,9 @@ func (h *hall) measure(ctx context.Context, b *sight, s Schedule, watched bool) 
 	}
 	b.rate[with] = append(b.rate[with], res.Rate)
 	b.p99[with] = append(b.p99[with], res.Latency.P99)
+	for _, s := range res.Timeline[1:] { // in the first one the load begins
+		b.second[with] = append(b.second[with], inMilliseconds(s.P99))
+	}
 	b.serverCPU[with] = append(b.serverCPU[with], perRequest(server1-server0, res.Requests))
 	if watched {
 		b.clicks = append(b.clicks, clicks...)
@@ -187,13 +191,14 @@ func (h *hall) measure(ctx context.Context, b *sight, s Schedule, watched bool) 
 // table prints medians.
 func (h *hall) table(out io.Writer, bytes float64) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "load\tviewers\tper second\tp99 ms\tserver µs each\tevents/s\tclick seen p50\tp99\n")
+	fmt.Fprintf(w, "load\tviewers\tper second\tp99 ms\tp99 of a second\tserver µs each\tevents/s\tclick seen p50\tp99\n")
 	for _, b := range h.sights {
 		slices.Sort(b.clicks)
-		fmt.Fprintf(w, "%s\t0\t%.0f\t%.2f\t%.1f\t\t\t\n", b.name, median(b.rate[0]), median(b.p99[0]), median(b.serverCPU[0]))
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.2f\t%.1f\t%.0f\t%s\t%s\n", b.name, h.Viewers, median(b.rate[1]), median(b.p99[1]), median(b.serverCPU[1]),
+		fmt.Fprintf(w, "%s\t0\t%.0f\t%.2f\t%.2f\t%.1f\t\t\t\n", b.name, median(b.rate[0]), median(b.p99[0]), median(b.second[0]), median(b.serverCPU[0]))
+		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.2f\t%.2f\t%.1f\t%.0f\t%s\t%s\n", b.name, h.Viewers, median(b.rate[1]), median(b.p99[1]), median(b.second[1]), median(b.serverCPU[1]),
 			median(b.events), share(b.clicks, 50), share(b.clicks, 99))
-		fmt.Fprintf(w, "\t\t%+.1f %%\t%+.1f %%\n", 100*(median(b.rate[1])/median(b.rate[0])-1), 100*(median(b.p99[1])/median(b.p99[0])-1))
+		more := func(of [2][]float64) float64 { return 100 * (median(of[1])/median(of[0]) - 1) }
+		fmt.Fprintf(w, "\t\t%+.1f %%\t%+.1f %%\t%+.1f %%\t%+.1f %%\n", more(b.rate), more(b.p99), more(b.second), more(b.serverCPU))
 	}
 	fmt.Fprintf(w, "memory of the server per viewer: %.1f KiB; %s, %d schools watched of %d, medians of %d rounds of %s\n",
 		bytes/1024, h.Engine, h.Schools, h.source.Classes()/30, h.Rounds, h.Round)
