@@ -51,8 +51,10 @@ func (p *preflight) servers(ctx context.Context) *engines {
 	}
 	p.apart("clickhouse", state.Now)
 	switch {
+	case state.Since > state.Known:
+		p.say(wrong, "clickhouse", "%s; the tables are version %d and need a program that knows %d, this one knows %d: it is older than what wrote them", state.Version, state.Schema, state.Since, state.Known)
 	case state.Schema > state.Known:
-		p.say(wrong, "clickhouse", "%s; the tables are version %d, this program knows %d: it is older than what wrote them", state.Version, state.Schema, state.Known)
+		p.say(look, "clickhouse", "%s; the tables are version %d, of a newer canyu; this one knows %d and works with them", state.Version, state.Schema, state.Known)
 	case state.Schema == 0:
 		p.say(look, "clickhouse", "%s; no tables yet: serve, or roster import, makes them", state.Version)
 	case state.Schema < state.Known:
@@ -60,7 +62,7 @@ func (p *preflight) servers(ctx context.Context) *engines {
 	default:
 		p.say(fine, "clickhouse", "%s, tables of version %d", state.Version, state.Schema)
 	}
-	if ledger == nil || state.Schema != state.Known {
+	if ledger == nil || state.Schema < state.Known || state.Since > state.Known {
 		if ledger != nil {
 			ledger.Close()
 		}

@@ -137,7 +137,9 @@ func own(path string) error {
 	return f.Close()
 }
 
-// migrate brings the file to the newest schema, one process at a time.
+// migrate brings the file to the newest schema, one process at a time. The version
+// goes up only for what an older program cannot work with; what is merely added is made
+// where it is missing, so that an update can be taken back.
 func migrate(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil) // immediate: waits for another that migrates
 	if err != nil {
@@ -157,7 +159,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		}
 		return tx.Commit()
 	default:
-		return fmt.Errorf("schema version %d is newer than this program", version)
+		return fmt.Errorf("its schema is version %d, this program knows 1: "+
+			"run the newer canyu that wrote it, or restore the backup from before the update", version)
 	}
 }
 

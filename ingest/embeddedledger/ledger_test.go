@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/canyu/canyu"
@@ -119,5 +120,31 @@ func TestFilesAreTheOwners(t *testing.T) {
 		if info, err := f.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
 		}
+	}
+}
+
+// A file that a newer canyu has changed is left alone, with what to do about it.
+func TestSchemaFromTheFuture(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := open(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "ledger.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "pragma user_version = 2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := embeddedledger.Open(t.Context(), dir)
+	if err == nil {
+		l.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "run the newer canyu that wrote it, or restore the backup") {
+		t.Errorf("opened a file of a newer canyu: %v", err)
 	}
 }

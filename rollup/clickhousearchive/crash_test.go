@@ -2,6 +2,7 @@ package clickhousearchive_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,11 +141,42 @@ func TestMigrationBrokenOff(t *testing.T) {
 		check(t, err)
 		check(t, a.Store(t.Context(), "a", []canyu.Recorded{participant(1)}))
 		check(t, a.Close())
-		check(t, sql.Exec(t.Context(), "INSERT INTO migrations (version) SELECT toUInt32(99)"))
 		check(t, sql.Close())
-		if a, err := clickhousearchive.Open(t.Context(), dsn); err == nil {
-			t.Error("opened a schema from the future")
-			check(t, a.Close())
+	}
+}
+
+// A newer canyu's tables are no obstacle to going back, unless it says that they are.
+func TestSchemaFromTheFuture(t *testing.T) {
+	t.Parallel()
+	for _, server := range servers(t) {
+		dsn := database(t, server)
+		f := func(newer ...string) error {
+			t.Helper()
+			opts, err := clickhouse.ParseDSN(dsn)
+			check(t, err)
+			sql, err := clickhouse.Open(opts)
+			check(t, err)
+			defer sql.Close()
+			for _, statement := range newer {
+				check(t, sql.Exec(t.Context(), statement))
+			}
+			a, err := clickhousearchive.Open(t.Context(), dsn)
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			return a.Store(t.Context(), "a", []canyu.Recorded{participant(1)})
+		}
+		check(t, f())
+		check(t, f("CREATE TABLE newer (a String) ENGINE = Log", "INSERT INTO migrations (version) SELECT toUInt32(99)"))
+		if s, err := clickhousearchive.StateOf(t.Context(), dsn); err != nil || s.Schema != 99 || s.Since > s.Known {
+			t.Errorf("tables of a newer canyu: %+v, %v", s, err)
+		}
+		if err := f("INSERT INTO readable (since) SELECT toUInt32(98)"); err == nil || !strings.Contains(err.Error(), "needs a program that knows version 98") {
+			t.Errorf("a schema that this program cannot work with: %v", err)
+		}
+		if s, err := clickhousearchive.StateOf(t.Context(), dsn); err != nil || s.Since != 98 {
+			t.Errorf("tables that this program cannot work with: %+v, %v", s, err)
 		}
 	}
 }

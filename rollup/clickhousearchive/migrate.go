@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"strings"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
 //go:embed migrations/*.sql
@@ -29,8 +31,15 @@ func (a *Archive) migrate(ctx context.Context) error {
 	if err := a.conn.QueryRow(ctx, "SELECT max(version) FROM migrations").Scan(&version); err != nil {
 		return err
 	}
-	if int(version) > len(files) {
-		return fmt.Errorf("the schema is version %d, this program knows %d: it was written by a newer canyu", version, len(files))
+	if int(version) > len(files) { // an update was taken back
+		since, err := readableSince(ctx, a.conn)
+		if err != nil {
+			return err
+		}
+		if since > len(files) {
+			return fmt.Errorf("the schema is version %d and needs a program that knows version %d; this one knows %d: "+
+				"run the newer canyu that wrote it, or restore the backup from before the update", version, since, len(files))
+		}
 	}
 	for i := int(version); i < len(files); i++ {
 		script, err := migrations.ReadFile(files[i])
@@ -51,6 +60,13 @@ func (a *Archive) migrate(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readableSince is the version that a program has to know to work with the schema.
+func readableSince(ctx context.Context, conn driver.Conn) (int, error) {
+	var since uint32
+	err := conn.QueryRow(ctx, "SELECT max(since) FROM readable").Scan(&since)
+	return int(since), err
 }
 
 // patiently repeats a statement a few times: of two servers' sessions that make

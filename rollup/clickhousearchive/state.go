@@ -16,6 +16,7 @@ type State struct {
 	Now     time.Time // its clock, in whole seconds
 	Schema  int       // version of the tables, 0: none yet
 	Known   int       // to which Open brings them
+	Since   int       // of tables that are newer than Known: what a program has to know
 	Free    int64     // bytes of its disk, 0 where it does not say
 }
 
@@ -61,6 +62,8 @@ func StateOf(ctx context.Context, dsn string) (s State, err error) {
 		s.Free = int64(free)
 	}
 	files, err := fs.Glob(migrations, "migrations/*.sql")
-	s.Known = len(files)
+	if s.Known = len(files); err == nil && s.Schema > s.Known {
+		s.Since, err = readableSince(ctx, conn)
+	}
 	return s, err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/canyu/canyu"
@@ -36,25 +37,39 @@ func TestOpenRefuses(t *testing.T) {
 	f("not a database", "网上祭英烈 is not a SQLite file, whatever its name says ...............................................")
 }
 
+// A newer canyu's tables are no obstacle to going back, unless it says that they are.
 func TestSchemaFromTheFuture(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "archive.db")
-	a, err := embeddedarchive.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
+	f := func(newer string) error {
+		t.Helper()
+		if newer != "" {
+			db, err := sql.Open("sqlite", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Exec(newer); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, err := embeddedarchive.Open(t.Context(), path)
+		if err != nil {
+			return err
+		}
+		defer a.Close()
+		return a.Store(t.Context(), "a", []canyu.Recorded{{
+			Participation: canyu.Participation{Class: canyu.Class{School: 3418020001, Grade: 3, Number: 2}, Participant: 1, ID: 1},
+			Outcome:       canyu.Outcome{Counted: true, Ordinal: 1},
+		}})
 	}
-	a.Close()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
+	for _, newer := range []string{"", "CREATE TABLE newer (a TEXT); PRAGMA user_version = 99"} {
+		if err := f(newer); err != nil {
+			t.Errorf("after %q: %v", newer, err)
+		}
 	}
-	if _, err := db.Exec("PRAGMA user_version = 99"); err != nil {
-		t.Fatal(err)
-	}
-	db.Close()
-	if a, err := embeddedarchive.Open(t.Context(), path); err == nil {
-		a.Close()
-		t.Error("opened")
+	if err := f("INSERT INTO readable VALUES (98)"); err == nil || !strings.Contains(err.Error(), "needs a program that knows version 98") {
+		t.Errorf("a schema that this program cannot work with: %v", err)
 	}
 }
 

@@ -22,8 +22,15 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	if version > len(files) {
-		return fmt.Errorf("its schema is version %d, this program knows %d: it was written by a newer canyu", version, len(files))
+	if version > len(files) { // an update was taken back
+		var since int
+		if err := db.QueryRowContext(ctx, "SELECT max(since) FROM readable").Scan(&since); err != nil {
+			return err
+		}
+		if since > len(files) {
+			return fmt.Errorf("its schema is version %d and needs a program that knows version %d; this one knows %d: "+
+				"run the newer canyu that wrote it, or restore the backup from before the update", version, since, len(files))
+		}
 	}
 	for i := version; i < len(files); i++ {
 		script, err := migrations.ReadFile(files[i])
