@@ -40,6 +40,7 @@ func backupDistributed(t *testing.T, dsn string) {
 	r := newRedis(t)
 	p := distributed(r)
 	s := newSite(t, p, "rebuild: auto\n")
+	s.atOnce = true
 	s.must("roster", "import", "testdata/roster-gb18030.csv")
 	v := s.serve()
 	seats := someSeats()

@@ -19,7 +19,7 @@ import (
 // elsewhere is the same installation with an empty data folder, on another machine.
 func (s *site) elsewhere() *site {
 	s.t.Helper()
-	o := &site{t: s.t, dir: s.t.TempDir(), activity: s.activity}
+	o := &site{t: s.t, dir: s.t.TempDir(), activity: s.activity, atOnce: s.atOnce}
 	text, err := os.ReadFile(s.config)
 	check(s.t, err)
 	o.config = filepath.Join(o.dir, "canyu.yaml")
@@ -101,6 +101,7 @@ func (s *site) counted(v *server, seats []seatOf, known map[seatOf]string) (n in
 func TestBackup(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, pair{name: "embedded"}, "")
+	s.atOnce = true
 	s.must("roster", "import", "testdata/roster-gb18030.csv")
 	if _, err := s.elsewhere().canyu("backup", filepath.Join(s.dir, "none")); err == nil {
 		t.Error("backed up nothing")

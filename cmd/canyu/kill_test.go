@@ -21,6 +21,7 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	eachPair(t, func(t *testing.T, p pair) {
 		s := newSite(t, p, "")
+		s.atOnce = true
 		s.must("roster", "import", "testdata/roster-gb18030.csv")
 		var seats []seatOf
 		for grade := 1; grade <= 6; grade++ {

@@ -16,9 +16,9 @@ func TestLoadtestMeasures(t *testing.T) {
 	if os.Getenv("CANYU_TEST_CLICKHOUSE") == "" {
 		t.Fatal("needs ClickHouse: set CANYU_TEST_CLICKHOUSE, or run make test")
 	}
-	program := filepath.Join(t.TempDir(), "canyu")
-	script := fmt.Sprintf("#!/bin/sh\nCANYU_TEST_IS_CANYU=1 exec '%s' \"$@\"\n", os.Args[0])
-	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+	script := filepath.Join(t.TempDir(), "canyu")
+	text := fmt.Sprintf("#!/bin/sh\nCANYU_TEST_IS_CANYU=1 exec '%s' \"$@\"\n", program(t, false))
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	f := func(args string, want ...string) {
@@ -26,7 +26,7 @@ func TestLoadtestMeasures(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			all := append([]string{"loadtest"}, strings.Fields(args)...)
-			if err := run(t.Context(), append(all, "--program", program), &out, &out); err != nil {
+			if err := run(t.Context(), append(all, "--program", script), &out, &out); err != nil {
 				t.Fatalf("%s: %v", args, err)
 			}
 			for _, w := range want {

@@ -21,16 +21,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// TestMain lets the test binary stand for canyu itself, so that a test can kill it.
-func TestMain(m *testing.M) {
-	if os.Getenv("CANYU_TEST_IS_CANYU") != "" {
-		os.Unsetenv("CANYU_TEST_IS_CANYU")
-		main()
-		return
-	}
-	os.Exit(m.Run())
-}
-
 // pair is a ledger and an archive of one kind, empty.
 type pair struct {
 	name     string
@@ -96,6 +86,7 @@ type site struct {
 	config   string
 	activity string
 	before   string // what the shell does before it starts a server: ulimit -n 100;
+	atOnce   bool   // its servers have the race detector
 }
 
 // week is the activity of 2017, under an id of the test's own.
@@ -209,8 +200,8 @@ func (s *site) serve(args ...string) *server {
 func (s *site) start(args ...string) *server {
 	s.t.Helper()
 	v := &server{t: s.t, done: make(chan error, 1), out: new(syncBuffer), log: new(syncBuffer)}
-	v.cmd = exec.Command("sh", append([]string{"-c", s.before + `exec "$0" "$@"`, os.Args[0], "serve", "--config", s.config, "--listen", "127.0.0.1:0"}, args...)...)
-	v.cmd.Env = append(os.Environ(), "CANYU_TEST_IS_CANYU=1")
+	v.cmd = exec.Command("sh", append([]string{"-c", s.before + `exec "$0" "$@"`, program(s.t, s.atOnce), "serve", "--config", s.config, "--listen", "127.0.0.1:0"}, args...)...)
+	v.cmd.Env = environment()
 	v.cmd.Stdout, v.cmd.Stderr = v.out, v.log
 	if err := v.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -233,7 +224,7 @@ func (v *server) eventually(what string, f func() error) {
 	v.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(60 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		err := f()
 		if err == nil {
@@ -245,7 +236,7 @@ func (v *server) eventually(what string, f func() error) {
 			v.done <- exit
 			v.t.Fatalf("%s: the server ended: %v\n%s", what, exit, v.log.String())
 		case <-timeout:
-			v.t.Fatalf("%s: not within a minute: %v\n%s", what, err, v.log.String())
+			v.t.Fatalf("%s: not within two minutes: %v\n%s", what, err, v.log.String())
 		}
 	}
 }
@@ -269,7 +260,7 @@ func (v *server) stop() {
 	}
 }
 
-var httpClient = &http.Client{Timeout: 30 * time.Second}
+var httpClient = &http.Client{Timeout: time.Minute}
 
 func (v *server) get(path string) (int, string, error) {
 	r, err := httpClient.Get(v.url + path)

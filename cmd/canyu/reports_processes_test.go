@@ -25,14 +25,14 @@ func TestReportSendByThreeProcesses(t *testing.T) {
 		}
 		s.file("canyu.yaml", []byte(strings.Replace(string(config), "[city@example.org]", "[a@example.org, b@example.org, c@example.org, d@example.org, e@example.org]", 1)))
 		s.must("roster", "import", "testdata/roster-gb18030.csv")
-		s.must("replay", s.weekFile())
+		s.apart("replay", s.weekFile())
 		var group sync.WaitGroup
 		start := make(chan struct{})
 		outs := make([]string, 3)
 		for i := range outs {
 			group.Go(func() {
-				cmd := exec.Command(os.Args[0], "report", "send", "--date", "2017-04-01", "--config", s.config)
-				cmd.Env = append(os.Environ(), "CANYU_TEST_IS_CANYU=1")
+				cmd := exec.Command(program(t, true), "report", "send", "--date", "2017-04-01", "--config", s.config)
+				cmd.Env = environment()
 				<-start
 				out, err := cmd.CombinedOutput()
 				if outs[i] = string(out); err != nil {

@@ -20,9 +20,9 @@ func TestReportsTellOfQuality(t *testing.T) {
 		s := newSite(t, p, "", "2017-04-01", "2017-04-07")
 		s.must("roster", "import", "testdata/roster-gb18030.csv")
 		file := s.weekFile()
-		s.must("replay", file)
-		s.must("replay", file)
-		s.must("replay", file+".refused")
+		s.apart("replay", file)
+		s.apart("replay", file)
+		s.apart("replay", file+".refused")
 		for _, c := range []struct {
 			date, lang string
 			want       []string
@@ -32,7 +32,7 @@ func TestReportsTellOfQuality(t *testing.T) {
 			{"2017-04-10", "en", []string{"240 submissions came between 22:00 and 06:00 (0 of them today)", "480 submissions were refused", "after the last day 60"}},
 		} {
 			out := filepath.Join(s.dir, c.date)
-			s.must("report", "render", "--region", "341800", "--date", c.date, "--out", out, "--lang", c.lang)
+			s.apart("report", "render", "--region", "341800", "--date", c.date, "--out", out, "--lang", c.lang)
 			for _, form := range []string{"report.html", "report.txt", "report.xlsx"} {
 				text := formText(t, filepath.Join(out, form))
 				for _, want := range c.want {
@@ -45,7 +45,7 @@ func TestReportsTellOfQuality(t *testing.T) {
 		checkQuality(t, filepath.Join(s.dir, "2017-04-10", "report.json"), 240, 480)
 		// A county has its own part, and none of what named no school.
 		county := filepath.Join(s.dir, "county")
-		s.must("report", "render", "--region", "341825", "--date", "2017-04-10", "--out", county)
+		s.apart("report", "render", "--region", "341825", "--date", "2017-04-10", "--out", county)
 		checkQuality(t, filepath.Join(county, "report.json"), -1, -1)
 	})
 }

@@ -19,6 +19,7 @@ func TestSpoolDrainsManyAtOnce(t *testing.T) {
 	const batches, each = 600, 10
 	r := newRedis(t)
 	s := newSite(t, r.distributed(), "")
+	s.atOnce = true
 	s.must("roster", "import", "testdata/roster-gb18030.csv")
 	s.serve("--run", "ingest").stop() // the activity begins
 

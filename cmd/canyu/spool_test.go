@@ -137,6 +137,7 @@ func TestRedisAway(t *testing.T) {
 	t.Parallel()
 	r := newRedis(t)
 	s := newSite(t, r.distributed(), "")
+	s.atOnce = true
 	s.must("roster", "import", "testdata/roster-gb18030.csv")
 	v := s.serve()
 	for seat := 1; seat <= 10; seat++ {
@@ -191,6 +192,7 @@ func TestRedisEmptied(t *testing.T) {
 	t.Parallel()
 	r := newRedis(t)
 	s := newSite(t, r.distributed(), "rebuild: auto\n")
+	s.atOnce = true
 	s.must("roster", "import", "testdata/roster-gb18030.csv")
 	v := s.serve()
 	c := r.client()
@@ -232,6 +234,7 @@ func TestRedisGoneBack(t *testing.T) {
 	t.Parallel()
 	r := newRedis(t)
 	s := newSite(t, r.distributed(), "rebuild: auto\n")
+	s.atOnce = true
 	s.must("roster", "import", "testdata/roster-gb18030.csv")
 	v := s.serve()
 	post := func(seat int) {

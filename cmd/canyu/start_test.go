@@ -44,6 +44,7 @@ func TestStartWithoutServers(t *testing.T) {
 	p := r.distributed()
 	archive := p.cut(t)
 	s := newSite(t, p, "rebuild: auto\n")
+	s.atOnce = true
 	s.must("roster", "import", "testdata/roster-gb18030.csv")
 	r.kill()
 	away(archive)
