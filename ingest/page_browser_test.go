@@ -124,7 +124,7 @@ func newSiteOf(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, ln) }()
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return ln.Dial() }}
-	w := &site{t: t, log: out, http: &http.Client{Transport: transport, Timeout: 10 * time.Second}}
+	w := &site{t: t, log: out, http: &http.Client{Transport: transport, Timeout: time.Minute}}
 	w.stop = sync.OnceFunc(func() {
 		transport.CloseIdleConnections()
 		cancel()
@@ -137,7 +137,7 @@ func newSiteOf(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		if r := w.do("GET", "/readyz", nil, ""); r.status == 200 {
 			return w, ledger
-		} else if time.Since(begin) > 10*time.Second {
+		} else if time.Since(begin) > time.Minute {
 			t.Fatalf("the server is not ready: %s", r.body)
 		}
 	}

@@ -163,7 +163,7 @@ func TestCrookedRequests(t *testing.T) {
 		"a million header lines": {get + strings.Repeat("X: y\r\n", 1_000_000) + "\r\n", "431 closed"},
 	} {
 		all.Go(func() {
-			statuses, closed := raw(t, address, strings.NewReader(c.request), 2*time.Second)
+			statuses, closed := raw(t, address, strings.NewReader(c.request), 6*time.Second)
 			got := strings.Trim(fmt.Sprint(statuses), "[]") + map[bool]string{true: " closed", false: " open"}[closed]
 			if name == "length" || name == "chunks" || name == "expectation" || strings.HasPrefix(name, "TE, tab in") { // the first of them counts
 				got, c.want = strings.Replace(got, "201", "200", 1), strings.Replace(c.want, "201", "200", 1)
@@ -266,7 +266,7 @@ func TestManyLargeBodies(t *testing.T) {
 		return c
 	}
 	busy := func() bool {
-		statuses, _ := raw(t, address, strings.NewReader(head+"Connection: close\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat(" ", 200000)), 10*time.Second)
+		statuses, _ := raw(t, address, strings.NewReader(head+"Connection: close\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat(" ", 200000)), time.Minute)
 		return len(statuses) > 0 && statuses[0] == 503
 	}
 	var held []net.Conn
@@ -281,7 +281,7 @@ func TestManyLargeBodies(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	const one = `{"activity":"hall","school":"3418020001","grade":3,"class":1,"role":"student","seat":1}`
-	if statuses, _ := raw(t, address, strings.NewReader(fmt.Sprintf("%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", head, len(one), one)), 10*time.Second); len(statuses) != 1 || statuses[0] != 201 {
+	if statuses, _ := raw(t, address, strings.NewReader(fmt.Sprintf("%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", head, len(one), one)), time.Minute); len(statuses) != 1 || statuses[0] != 201 {
 		t.Errorf("a small one: %v", statuses)
 	}
 	for _, c := range held {

@@ -136,7 +136,7 @@ func newBell(t *testing.T, s *site, v *server) *bell {
 
 func (b *bell) ring(d time.Duration) (r rung) {
 	const hands, pace = 16, 40 * time.Millisecond
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: hands}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: hands}}
 	defer client.CloseIdleConnections()
 	var mu sync.Mutex
 	var times []time.Duration

@@ -229,7 +229,7 @@ func (h *hall) watch(query string, cookies ...string) *stream {
 // next is the next event that has counts.
 func (v *stream) next() liveEvent {
 	v.t.Helper()
-	for end := time.After(30 * time.Second); ; {
+	for end := time.After(time.Minute); ; {
 		select {
 		case e, ok := <-v.events:
 			if !ok {

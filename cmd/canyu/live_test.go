@@ -174,8 +174,8 @@ func TestLiveEndsWithTheServer(t *testing.T) {
 			t.Error(err)
 		}
 		h.ended <- nil
-	case <-time.After(5 * time.Second):
-		t.Fatal("the server waits for its viewers")
+	case <-time.After(time.Minute): // waiting for viewers it would give up, with an error
+		t.Fatal("the server does not end")
 	}
 	for _, v := range all {
 		for range v.events { // until it is closed

@@ -64,7 +64,7 @@ func TestObserved(t *testing.T) {
 		if len(board) < 40 || len(queries) < len(board)+30 {
 			t.Fatalf("%d queries of the dashboard, with those of the alerts %d", len(board), len(queries))
 		}
-		for end := time.Now().Add(30 * time.Second); len(queries) > 0; {
+		for end := time.Now().Add(time.Minute); len(queries) > 0; {
 			load()
 			var empty []string
 			for _, q := range queries {

@@ -305,7 +305,7 @@ func damageLedger(t *testing.T, path, activity string) {
 func (v *server) settles(what string, f func() error) {
 	v.t.Helper()
 	var err error
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); pauseABit() {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); pauseABit() {
 		if err = f(); err == nil {
 			return
 		}

@@ -55,7 +55,7 @@ func (b *board) write(school string, class, seat int, message string) {
 // ask is a request of a visitor; form nil is GET.
 func (b *board) ask(visitor, path string, form url.Values, header ...string) (int, string, string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
 	method, body := "GET", io.Reader(nil)
 	if form != nil {
