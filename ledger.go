@@ -60,8 +60,9 @@ type Ledger interface {
 	// A participation that is held is recorded, but counts nowhere: it is never
 	// counted, and its participant's own later one is the first.
 	//
-	// On error nothing is acknowledged; on one shard either all of the batch was
-	// recorded or none, over several shards repeating it completes it.
+	// On error nothing is acknowledged; in one shard either all of the batch was
+	// recorded or none, and over several shards repeating it completes it. A batch goes
+	// to every shard: (Writer, Sequence) and After mean the same in all of them.
 	// Errors: ErrLost, ErrStale, ErrHeld.
 	Record(ctx context.Context, b *Batch) error
 
@@ -136,8 +137,8 @@ type Batch struct {
 
 	Participations []Participation
 	Outcomes       []Outcome // filled by Record; its room is reused
-	// Payload is what the log has of Participations, where Record had to make it: the
-	// writer may keep it. See ingest/ledgerlog.
+	// Payload is what the log has of Participations, where Record had to make it whole:
+	// the writer may keep it. See ingest/ledgerlog.
 	Payload []byte
 }
 
@@ -146,7 +147,8 @@ type Outcome struct {
 	// Counted: it was the first of its participant. Otherwise a repeat.
 	Counted bool
 	// Ordinal, for a counted one, is its number in the activity: unique, from 1
-	// upwards in the order of recording, without gaps where there is one shard.
+	// upwards in the order of recording, without gaps where there is one shard. Of S
+	// shards the n-th of shard s, both from 0, is n·S + s + 1.
 	Ordinal uint64
 }
 

@@ -66,7 +66,7 @@ func (c *deadletterRetryCommand) Run(ctx context.Context, out stdout) error {
 		if err != nil {
 			return err
 		}
-		r, err := rollup.RetryDeadLetters(ctx, e.ledger, e.archive, s.deadLetters(), a.ID, readRaw)
+		r, err := rollup.RetryDeadLetters(ctx, e.ledger, e.archive, s.deadLetters(), a.ID, ledgerlog.ParseRaw)
 		if err != nil {
 			return err
 		}
@@ -80,10 +80,4 @@ func (c *deadletterRetryCommand) Run(ctx context.Context, out stdout) error {
 		return errQuiet
 	}
 	return nil
-}
-
-// readRaw may know a form of the log that the program which gave up did not. There is
-// one shard, so ordinals are what was counted.
-func readRaw(raw []byte) ([]canyu.Recorded, error) {
-	return ledgerlog.ParseRaw(raw, func(n uint64) uint64 { return n })
 }

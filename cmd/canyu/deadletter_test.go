@@ -75,7 +75,7 @@ func (s *shelf) letters(w *rollup.Worker) []rollup.DeadLetter {
 
 func (s *shelf) retry(a canyu.Archive, w *rollup.Worker) rollup.Retried {
 	s.t.Helper()
-	r, err := rollup.RetryDeadLetters(s.t.Context(), s.ledger, a, w.DeadLetters, s.activity.ID, readRaw)
+	r, err := rollup.RetryDeadLetters(s.t.Context(), s.ledger, a, w.DeadLetters, s.activity.ID, ledgerlog.ParseRaw)
 	check(s.t, err)
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -37,7 +38,11 @@ func (p *preflight) servers(ctx context.Context) *engines {
 	if p.must("redis", redacted(p.s.Redis, err)) {
 		state, err := ledger.State(ctx)
 		if p.must("redis", redacted(p.s.Redis, err)) {
-			p.say(fine, "redis", "%s, appendfsync always, noeviction; %s in use", state.Version, megabytes(state.Used))
+			masters := ""
+			if state.Masters > 1 {
+				masters = fmt.Sprintf(", %d masters and %d shards", state.Masters, ledger.Shards())
+			}
+			p.say(fine, "redis", "%s%s, appendfsync always, noeviction; %s in use", state.Version, masters, megabytes(state.Used))
 			p.apart("redis", state.Now)
 			p.redis = &state
 		}

@@ -33,32 +33,36 @@ func (s *settings) readSecrets() (errs []error) {
 	return errs
 }
 
-// password is that of a URL, "" for none; readable is false where it cannot be known.
-func password(raw string) (password string, readable bool) {
+// passwords are those of a URL; readable is false where they cannot be known.
+func passwords(raw string) (passwords []string, readable bool) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return "", false
+		return nil, false
 	}
-	if p, ok := u.User.Password(); ok {
-		return p, true
+	p, _ := u.User.Password()
+	query := u.Query()
+	for _, p := range []string{p, query.Get("password"), query.Get("sentinel_password")} {
+		if p != "" {
+			passwords = append(passwords, p)
+		}
 	}
-	return u.Query().Get("password"), true
+	return passwords, true
 }
 
-// redacted keeps the password of a URL out of an error about it.
+// redacted keeps the passwords of a URL out of an error about it.
 func redacted(raw string, err error) error {
-	p, readable := password(raw)
+	secrets, readable := passwords(raw)
 	switch {
 	case err == nil:
 		return nil
 	case !readable:
 		return errors.New("the URL cannot be read") // nor can its password be found
-	case p == "":
-		return err
 	}
 	text, clean := err.Error(), err.Error()
-	for _, form := range []string{p, url.QueryEscape(p), url.PathEscape(p), url.UserPassword("", p).String()[1:]} {
-		clean = strings.ReplaceAll(clean, form, "…")
+	for _, p := range secrets {
+		for _, form := range []string{p, url.QueryEscape(p), url.PathEscape(p), url.UserPassword("", p).String()[1:]} {
+			clean = strings.ReplaceAll(clean, form, "…")
+		}
 	}
 	if clean == text {
 		return err // what it wraps may be asked for
@@ -85,7 +89,7 @@ func addressOf(arg string) string {
 	if name, value, ok := strings.Cut(arg, "="); ok && strings.HasPrefix(name, "-") {
 		arg = value
 	}
-	if p, _ := password(arg); p == "" || !strings.Contains(arg, "://") {
+	if p, _ := passwords(arg); p == nil || !strings.Contains(arg, "://") {
 		return ""
 	}
 	return arg

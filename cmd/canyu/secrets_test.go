@@ -24,6 +24,8 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 	for name, c := range map[string]struct{ printed, want string }{
 		"check, files":         {say("check", "--redis", "redis://:"+p+"@127.0.0.1:1/0", "--clickhouse", "clickhouse://u:"+p+"@127.0.0.1:1/x"), "fine"},
 		"check, bad redis":     {say("check", "--redis", "redis://:"+p+"@127.0.0.1:1/nothing", "--clickhouse=http://u:"+p+"@127.0.0.1:1"), "redis"},
+		"check, sentinel":      {say("check", "--redis", "redis+sentinel://:"+p+"@127.0.0.1:1/0?master_name=canyu&sentinel_password="+p+"&shards=none", "--clickhouse=http://127.0.0.1:1"), "shards=none"},
+		"verify, sentinel":     {say("verify", "--redis=redis+sentinel://127.0.0.1:1/0?master_name=canyu&sentinel_password="+p, "--clickhouse", "clickhouse://127.0.0.1:1/x"), "refused"},
 		"check, no URL":        {say("check", "--redis", "redis://:"+p+"@127.0.0.1:port/0", "--clickhouse=http://127.0.0.1:1?password="+p+"&x=y&dial_timeout=z"), "clickhouse"},
 		"verify, nobody":       {say("verify", "--redis=redis://:"+p+"@127.0.0.1:1/0", "--clickhouse", "clickhouse://127.0.0.1:1/x?username=u&password="+p), "refused"},
 		"mail, bad URL":        {say("report", "send", "--date", "2017-04-01", "--smtp", "smtp://u:"+p+"@127.0.0.1:port", "--from", "a@example.org"), ""},

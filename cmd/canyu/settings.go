@@ -12,10 +12,10 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest"
+	"github.com/canyu/canyu/ingest/redisledger"
 )
 
 // Flags are the settings that every command takes. One that is given on the
@@ -24,7 +24,7 @@ import (
 type Flags struct {
 	Config     string   `help:"Configuration file. (default: canyu.yaml, where there is one)" env:"CANYU_CONFIG" placeholder:"FILE"`
 	Data       string   `help:"Folder of everything kept on this machine. (default: data)" env:"CANYU_DATA" placeholder:"DIR"`
-	Redis      string   `help:"Ledger in Redis: redis://host:6379/0. Needs --clickhouse." env:"CANYU_REDIS" placeholder:"URL"`
+	Redis      string   `help:"Ledger in Redis: redis://host:6379/0, redis+sentinel://… or redis+cluster://…. Needs --clickhouse." env:"CANYU_REDIS" placeholder:"URL"`
 	Clickhouse string   `help:"Archive in ClickHouse: clickhouse://host:9000/canyu or http://…. Needs --redis." env:"CANYU_CLICKHOUSE" placeholder:"DSN"`
 	KeyFile    string   `help:"File with the secret that keys the participants. (default: key in the data folder)" env:"CANYU_KEY_FILE" placeholder:"FILE"`
 	Listen     string   `help:"Address to serve on. (default: 127.0.0.1:8080)" env:"CANYU_LISTEN" placeholder:"ADDR"`
@@ -142,7 +142,7 @@ func (s *settings) check() (errs []error) {
 		wrong("redis and clickhouse: give both, or neither for the embedded engines")
 	}
 	if s.Redis != "" {
-		if _, err := redis.ParseURL(s.Redis); err != nil {
+		if err := redisledger.CheckAddress(s.Redis); err != nil {
 			wrong("redis: %w", redacted(s.Redis, err))
 		}
 	}

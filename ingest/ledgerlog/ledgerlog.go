@@ -126,6 +126,12 @@ func Outcomes(dst []canyu.Outcome, before uint64, outcomes string, ordinal func(
 	return dst
 }
 
+// Ordinal gives the number in the activity of the n-th participant of a shard, n from 1:
+// those of its neighbours stand between them.
+func Ordinal(shard, shards int) func(n uint64) uint64 {
+	return func(n uint64) uint64 { return (n-1)*uint64(shards) + uint64(shard) + 1 }
+}
+
 // reader reads until it is cut, and zeros from then on.
 type reader struct {
 	rest []byte

@@ -80,12 +80,16 @@ func FuzzParse(f *testing.F) {
 func TestRaw(t *testing.T) {
 	t.Parallel()
 	payload := ledgerlog.Append(nil, sample())
-	got, err := ledgerlog.ParseRaw(ledgerlog.Raw("41 01", payload), ordinal)
+	got, err := ledgerlog.ParseRaw(ledgerlog.Raw("41 01", payload))
 	if err != nil || len(got) != 2 || got[0].Participation != sample()[0] || got[1].Ordinal != 42 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, raw := range [][]byte{nil, []byte("\n"), ledgerlog.Raw("", payload), ledgerlog.Raw("x 01", payload), ledgerlog.Raw("41 01", payload[:9])} {
-		if _, err := ledgerlog.ParseRaw(raw, ordinal); err == nil {
+	got, err = ledgerlog.ParseRaw(ledgerlog.Raw("41 01 2/3", payload))
+	if err != nil || len(got) != 2 || got[1].Ordinal != 126 {
+		t.Errorf("of the last of three shards: %+v, %v", got, err)
+	}
+	for _, raw := range [][]byte{nil, []byte("\n"), ledgerlog.Raw("", payload), ledgerlog.Raw("x 01", payload), ledgerlog.Raw("41 01 2", payload), ledgerlog.Raw("41 01", payload[:9])} {
+		if _, err := ledgerlog.ParseRaw(raw); err == nil {
 			t.Errorf("%q was read", raw)
 		}
 	}

@@ -19,7 +19,7 @@ func held(n uint64) canyu.Participation {
 func heldCountsNowhere(t *testing.T, k *kit) {
 	b := k.batch(pupil(1), held(2), held(1), pupil(3), held(2))
 	k.want("with held ones", k.recordBatch(b), "10010")
-	if b.Outcomes[3].Ordinal != 2 || b.Outcomes[1] != (canyu.Outcome{}) {
+	if k.nth(b.Outcomes[3].Ordinal) != 2 || b.Outcomes[1] != (canyu.Outcome{}) {
 		t.Fatalf("outcomes %+v", b.Outcomes)
 	}
 	k.total(2)

@@ -40,6 +40,8 @@ func Test(t *testing.T, newEngine func(t *testing.T) Engine) {
 		{"OlderSequenceIsStale", olderSequenceIsStale},
 		{"SequencesMaySkip", sequencesMaySkip},
 		{"OrdinalsAreUnique", ordinalsAreUnique},
+		{"ManySchools", manySchools},
+		{"ManySchoolsGoBack", manySchoolsGoBack},
 		{"ManyWritersAtOnce", manyWritersAtOnce},
 		{"LogHasEveryBatchOnce", logHasEveryBatchOnce},
 		{"LogKeepsWhatWasRecorded", logKeepsWhatWasRecorded},
@@ -51,6 +53,7 @@ func Test(t *testing.T, newEngine func(t *testing.T) Engine) {
 		{"UnmarkedRefuses", unmarkedRefuses},
 		{"RefusesAnotherKey", refusesAnotherKey},
 		{"Restore", restore},
+		{"RestoreOfManySchools", restoreManySchools},
 		{"RestoreOfAWholeLedgerIsRefused", restoreRefused},
 		{"ClaimIsExclusive", claimIsExclusive},
 		{"Purge", purge},
@@ -164,6 +167,28 @@ func (k *kit) total(want int) {
 	if got, err := k.Total(k.t.Context(), k.activity); err != nil || got != want {
 		k.t.Fatalf("Total: %d, %v; want %d", got, err, want)
 	}
+}
+
+// nth is what an ordinal is the number of among those of its shard.
+func (k *kit) nth(ordinal uint64) uint64 {
+	shards := uint64(k.Shards())
+	return (ordinal + shards - 1) / shards
+}
+
+// shard is the one that has something in its log.
+func (k *kit) shard() int {
+	k.t.Helper()
+	for shard := range k.Shards() {
+		entries, err := k.Log(k.t.Context(), k.activity, shard, "", 1)
+		if err != nil {
+			k.t.Fatalf("Log: %v", err)
+		}
+		if len(entries) > 0 {
+			return shard
+		}
+	}
+	k.t.Fatal("nothing is in any log")
+	return 0
 }
 
 func (k *kit) want(what, got, want string) {

@@ -83,7 +83,8 @@ func damagedEntryHoldsUpNobody(t *testing.T, k *kit) {
 	for i := range uint64(3) {
 		k.record(pupil(2*i), pupil(2*i+1))
 	}
-	entries, err := k.Log(t.Context(), k.activity, 0, "", math.MaxInt)
+	shard := k.shard()
+	entries, err := k.Log(t.Context(), k.activity, shard, "", math.MaxInt)
 	if err != nil || len(entries) != 3 {
 		t.Fatalf("Log: %d entries, %v", len(entries), err)
 	}
@@ -93,7 +94,7 @@ func damagedEntryHoldsUpNobody(t *testing.T, k *kit) {
 		if reopened {
 			k.reopen()
 		}
-		entries, err = k.Log(t.Context(), k.activity, 0, "", math.MaxInt)
+		entries, err = k.Log(t.Context(), k.activity, shard, "", math.MaxInt)
 		if err != nil || len(entries) != 3 {
 			t.Fatalf("Log: %d entries, %v; reopened: %v", len(entries), err, reopened)
 		}
@@ -106,11 +107,11 @@ func damagedEntryHoldsUpNobody(t *testing.T, k *kit) {
 			t.Errorf("Backlog: %v", err)
 		}
 	}
-	if some, err := k.Log(t.Context(), k.activity, 0, entries[0].Position, 1); err != nil || len(some) != 1 || some[0].Err == nil {
+	if some, err := k.Log(t.Context(), k.activity, shard, entries[0].Position, 1); err != nil || len(some) != 1 || some[0].Err == nil {
 		t.Errorf("Log from behind the first, one participation: %d entries, %v", len(some), err)
 	}
 	k.record(pupil(9))
-	if err := k.Acknowledge(t.Context(), k.activity, 0, damaged); err != nil {
+	if err := k.Acknowledge(t.Context(), k.activity, shard, damaged); err != nil {
 		t.Fatal(err)
 	}
 	if rest := k.log(); len(rest) != 3 || rest[0].Participant != 4 || rest[2].Participant != 9 {
@@ -122,12 +123,13 @@ func acknowledgedIsForgotten(t *testing.T, k *kit) {
 	for i := range uint64(5) {
 		k.record(pupil(i))
 	}
-	entries, err := k.Log(t.Context(), k.activity, 0, "", 3)
+	shard := k.shard()
+	entries, err := k.Log(t.Context(), k.activity, shard, "", 3)
 	if err != nil || len(entries) != 3 {
 		t.Fatalf("Log: %d entries, %v", len(entries), err)
 	}
 	for range 2 { // acknowledging twice changes nothing
-		if err := k.Acknowledge(t.Context(), k.activity, 0, entries[2].Position); err != nil {
+		if err := k.Acknowledge(t.Context(), k.activity, shard, entries[2].Position); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -148,7 +150,7 @@ func acknowledgedStaysCounted(t *testing.T, k *kit) {
 	k.reopen()
 	b = k.batch(pupil(1), pupil(2), pupil(3), pupil(4))
 	k.want("after reopening", k.recordBatch(b), "0001")
-	if o := b.Outcomes[3].Ordinal; o != 4 {
+	if o := k.nth(b.Outcomes[3].Ordinal); o != 4 {
 		t.Fatalf("ordinal %d, want 4", o)
 	}
 	k.total(4)

@@ -64,7 +64,7 @@ func unmarkedRefuses(t *testing.T, k *kit) {
 	k.epoch = "e2"
 	b := k.batch(pupil(1), pupil(2))
 	k.want("restored beside what was left", k.recordBatch(b), "01")
-	if o := b.Outcomes[1].Ordinal; o != 2 {
+	if o := k.nth(b.Outcomes[1].Ordinal); o != 2 {
 		k.t.Fatalf("ordinal %d, want 2: the first was given before", o)
 	}
 	k.total(2)
@@ -144,7 +144,7 @@ func restore(t *testing.T, k *kit) {
 	k.total(100)
 	b = k.batch(archived[42].Participation, pupil(1000))
 	k.want("after Restore", k.recordBatch(b), "01")
-	if b.Outcomes[1].Ordinal <= 100 {
+	if b.Outcomes[1].Ordinal <= archived[99].Ordinal {
 		t.Fatalf("ordinal %d was given before", b.Outcomes[1].Ordinal)
 	}
 	k.total(101)

@@ -95,7 +95,7 @@ func activitiesApart(t *testing.T, k *kit) {
 	k.epoch = k.begin(k.activity)
 	b := k.batch(pupil(1))
 	k.want("another activity", k.recordBatch(b), "1")
-	if b.Outcomes[0].Ordinal != 1 {
+	if k.nth(b.Outcomes[0].Ordinal) != 1 {
 		t.Fatalf("ordinal %d, want 1", b.Outcomes[0].Ordinal)
 	}
 	if n := len(k.log()); n != 1 {

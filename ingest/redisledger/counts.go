@@ -25,42 +25,77 @@ const countsAtOnce = 250
 
 // Counts implements canyu.Ledger.
 func (l *Ledger) Counts(ctx context.Context, activity string, classes []canyu.Class) ([]canyu.Tally, error) {
-	tallies := make([]canyu.Tally, 0, len(classes))
-	keys := []string{prefix(activity) + "epoch"}
-	for some := range slices.Chunk(classes, countsAtOnce) {
-		keys = keys[:1]
-		for _, c := range some {
-			for _, r := range canyu.Roles {
-				keys = append(keys, setKey(activity, c, r))
-			}
-		}
-		reply, err := counts.RunRO(ctx, l.rdb, keys).Text()
-		if err != nil {
-			return nil, fmt.Errorf("cannot count: %w", err)
-		}
-		if reply == "LOST" {
-			return nil, canyu.ErrLost
-		}
-		for range some {
-			var t canyu.Tally
-			for _, r := range canyu.Roles {
-				var n string
-				n, reply, _ = strings.Cut(reply, " ")
-				if t[r], err = strconv.Atoi(n); err != nil {
-					return nil, fmt.Errorf("cannot count: %w", err)
-				}
-			}
-			tallies = append(tallies, t)
+	prefixes, err := l.where(ctx, activity)
+	if err != nil {
+		return nil, err
+	}
+	tallies := make([]canyu.Tally, len(classes))
+	for from := 0; from < len(classes); from += countsAtOnce {
+		to := min(from+countsAtOnce, len(classes))
+		if err := l.count(ctx, prefixes, classes[from:to], tallies[from:to]); err != nil {
+			return nil, err
 		}
 	}
 	return tallies, nil
 }
 
+func (l *Ledger) count(ctx context.Context, prefixes []string, classes []canyu.Class, tallies []canyu.Tally) error {
+	keys := make([][]string, len(prefixes)) // by shard
+	for _, c := range classes {
+		s := shardOf(c.School, l.shards)
+		if keys[s] == nil {
+			keys[s] = []string{prefixes[s] + "epoch"}
+		}
+		for _, r := range canyu.Roles {
+			keys[s] = append(keys[s], setKey(prefixes[s], c, r))
+		}
+	}
+	var calls []*redis.Cmd
+	var of []int // shard of each
+	for s := range keys {
+		if keys[s] != nil {
+			calls, of = append(calls, call(ctx, "evalsha_ro", counts, keys[s])), append(of, s)
+		}
+	}
+	l.run(ctx, countsLua, calls, 0)
+	if err := l.firstError(ctx, calls); err != nil {
+		return fmt.Errorf("cannot count: %w", err)
+	}
+	replies := make([]string, len(prefixes))
+	for i, c := range calls {
+		reply, err := c.Text()
+		if err != nil {
+			return fmt.Errorf("cannot count: %w", err)
+		}
+		if reply == "LOST" {
+			return canyu.ErrLost
+		}
+		replies[of[i]] = reply
+	}
+	for i, c := range classes {
+		reply := &replies[shardOf(c.School, l.shards)]
+		for _, r := range canyu.Roles {
+			n, rest, _ := strings.Cut(*reply, " ")
+			*reply = rest
+			var err error
+			if tallies[i][r], err = strconv.Atoi(n); err != nil {
+				return fmt.Errorf("cannot count: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // Participants implements canyu.Ledger.
 func (l *Ledger) Participants(ctx context.Context, activity string, class canyu.Class, role canyu.Role) ([]canyu.Participant, error) {
+	prefixes, err := l.where(ctx, activity)
+	if err != nil {
+		return nil, err
+	}
+	prefix := prefixes[shardOf(class.School, l.shards)]
 	pipe := l.rdb.Pipeline()
-	mark := pipe.Exists(ctx, prefix(activity)+"epoch")
-	set := pipe.SMembers(ctx, setKey(activity, class, role))
+	mark := pipe.Exists(ctx, prefix+"epoch")
+	set := pipe.SMembers(ctx, setKey(prefix, class, role))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("cannot read the participants of a class: %w", err)
 	}
@@ -77,4 +112,19 @@ func (l *Ledger) Participants(ctx context.Context, activity string, class canyu.
 	}
 	slices.Sort(members) // an intset is sorted already, a larger set is not
 	return members, nil
+}
+
+func setKey(prefix string, c canyu.Class, r canyu.Role) string {
+	return string(appendSetKey(make([]byte, 0, 64), prefix, c, r))
+}
+
+func appendSetKey(b []byte, prefix string, c canyu.Class, r canyu.Role) []byte {
+	var room [20]byte
+	school := strconv.AppendUint(room[:0], uint64(c.School), 10)
+	b = append(b, prefix...)
+	b = append(b, "0000000000"[min(len(school), 10):]...)
+	b = append(b, school...)
+	b = strconv.AppendUint(append(b, '/'), uint64(c.Grade), 10)
+	b = strconv.AppendUint(append(b, '/'), uint64(c.Number), 10)
+	return strconv.AppendUint(append(b, '/'), uint64(r), 10)
 }

@@ -1,10 +1,12 @@
-// Package redisledger is the ledger past one machine: Redis 7.0 or later, with
-// appendonly yes, appendfsync always and noeviction, which canyu checks.
+// Package redisledger is the ledger past one machine: Redis 7.0 or later, alone, watched
+// by Sentinel or as a Cluster, with appendonly yes, appendfsync always and noeviction,
+// which canyu checks.
 //
 // One set of 63-bit integers for each class and role stays an intset: eight bytes
 // a participant. All keys of a shard carry its hash tag, so that a batch is one
 // script call for each shard and a script never leaves its node.
 //
+//	canyu/shards/qingming-2017         how many there are, fixed when the activity begins
 //	canyu{qingming-2017/0}epoch        the mark
 //	canyu{qingming-2017/0}key          fingerprint of the participants' key
 //	canyu{qingming-2017/0}n            ordinals given
@@ -12,6 +14,17 @@
 //	canyu{qingming-2017/0}log          stream: what rollup has not archived yet
 //	canyu{qingming-2017/0}w/<writer>   the writer's newest reply, 30 days
 //	canyu{qingming-2017/0}3418020001/3/2/1   set: school, grade, class, role
+//
+// Of three shards the first has {qingming-2017/3.0}, or {qingming-2017/3.0.7}: see tag.
+//
+// Every batch goes to every shard, also where it has nothing for it: so a writer's
+// sequence means the same in all of them, and a shard that has gone back in time is found
+// by the next batch, as a ledger of one shard is.
+//
+// What is acknowledged is on the disk of the master. Without replicas=1 a replica that is
+// promoted may lack the newest batches: that is noticed, and nothing is counted until the
+// ledger is rebuilt and the nodes have given back what they recorded last. With it nothing
+// that was acknowledged is lost with one server.
 package redisledger
 
 import (
@@ -20,7 +33,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,15 +64,30 @@ var ErrAway = errors.New("cannot reach redis")
 
 // Ledger is a canyu.Ledger in Redis.
 type Ledger struct {
-	rdb     redis.UniversalClient
-	checked atomic.Bool
+	rdb      redis.UniversalClient
+	cluster  *redis.ClusterClient // the same, or nil
+	address  *address
+	shards   int
+	replicas int
+	checked  atomic.Bool
 
 	mu       sync.Mutex
+	layouts  map[string]*layout  // by activity
 	writings map[string]*writing // by activity
 }
 
-// Open connects to url: redis://[user:password@]host:port/db, or rediss for TLS.
-// A server that would lose what it acknowledged is refused.
+// Open connects to one server, to the master of some, or to a cluster; rediss… for TLS:
+//
+//	redis://[user:password@]host:6379/0
+//	redis+sentinel://[user:password@]host:26379/0?addr=host2:26379&master_name=canyu
+//	redis+cluster://[user:password@]host:6379?addr=host2:6379
+//
+// With sentinel_username and sentinel_password for sentinels that want them. shards is how
+// many an activity that begins is divided into: 1 unless it is given; as many as a cluster
+// has masters, or a few times that, to use them all. replicas is how many of them have a
+// batch before it is acknowledged: 0 unless it is given.
+//
+// Servers that would lose what they acknowledged are refused.
 func Open(ctx context.Context, url string) (*Ledger, error) {
 	l, err := Later(url)
 	if err != nil {
@@ -76,77 +103,44 @@ func Open(ctx context.Context, url string) (*Ledger, error) {
 // Later is Open for a process that may start before the server: it is checked before
 // the first Begin, and so before anything is counted.
 func Later(url string) (*Ledger, error) {
-	o, err := redis.ParseURL(url)
+	a, err := parse(url)
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	// A lost reply is for the writer to repeat, with the same sequence: it knows
-	// whether it still has time. The library would repeat behind its back.
-	o.MaxRetries = -1
-	o.ReadTimeout = 3 * time.Second
-	o.ContextTimeoutEnabled = true
-	return &Ledger{rdb: redis.NewClient(o), writings: make(map[string]*writing)}, nil
-}
-
-// Check refuses a server that would lose what it acknowledged (promise 1). ErrAway
-// where it cannot be asked.
-func (l *Ledger) Check(ctx context.Context) error {
-	if l.checked.Load() {
-		return nil
+	l := &Ledger{address: a, shards: a.shards, replicas: a.replicas, layouts: make(map[string]*layout), writings: make(map[string]*writing)}
+	switch {
+	case a.cluster != nil:
+		l.cluster = redis.NewClusterClient(a.cluster)
+		l.rdb = l.cluster
+	case a.sentinel != nil:
+		l.rdb = redis.NewFailoverClient(a.sentinel)
+	default:
+		l.rdb = redis.NewClient(a.single)
 	}
-	if err := l.rdb.Ping(ctx).Err(); redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") {
-		return fmt.Errorf("redis: %w", err)
-	} else if err != nil {
-		return fmt.Errorf("%w: %w", ErrAway, err)
-	}
-	want := map[string]string{"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-	var errs []error
-	for name, value := range want {
-		got, err := l.rdb.ConfigGet(ctx, name).Result()
-		var hidden redis.Error
-		if errors.As(err, &hidden) {
-			break // managed servers hide CONFIG: then it is the operator's word
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrAway, err)
-		}
-		if got[name] != value {
-			errs = append(errs, fmt.Errorf("redis: %s is %q: want %q, or what was acknowledged can be lost", name, got[name], value))
-		}
-	}
-	l.checked.Store(errs == nil)
-	return errors.Join(errs...)
+	return l, nil
 }
 
-// Shards implements canyu.Ledger.
-func (l *Ledger) Shards() int { return 1 }
-
-// shardOf is where all classes of a school are. With one shard there is no choice;
-// ordinals of shard s of S are s+1, s+1+S, s+1+2S…
-const shard = 0
-
-func prefix(activity string) string { return "canyu{" + activity + "/" + strconv.Itoa(shard) + "}" }
-
-func setKey(activity string, c canyu.Class, r canyu.Role) string {
-	return string(appendSetKey(make([]byte, 0, 64), prefix(activity), c, r))
-}
-
-func appendSetKey(b []byte, prefix string, c canyu.Class, r canyu.Role) []byte {
-	var room [20]byte
-	school := strconv.AppendUint(room[:0], uint64(c.School), 10)
-	b = append(b, prefix...)
-	b = append(b, "0000000000"[min(len(school), 10):]...)
-	b = append(b, school...)
-	b = strconv.AppendUint(append(b, '/'), uint64(c.Grade), 10)
-	b = strconv.AppendUint(append(b, '/'), uint64(c.Number), 10)
-	return strconv.AppendUint(append(b, '/'), uint64(r), 10)
-}
-
-// Epoch implements canyu.Ledger.
+// Epoch implements canyu.Ledger: the mark that every shard has.
 func (l *Ledger) Epoch(ctx context.Context, activity string) (string, error) {
-	epoch, err := l.rdb.Get(ctx, prefix(activity)+"epoch").Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return "", fmt.Errorf("cannot read the epoch: %w", err)
+	prefixes, err := l.where(ctx, activity)
+	if err != nil {
+		return "", err
+	}
+	pipe := l.rdb.Pipeline()
+	marks := make([]*redis.StringCmd, len(prefixes))
+	for s, p := range prefixes {
+		marks[s] = pipe.Get(ctx, p+"epoch")
+	}
+	_, _ = pipe.Exec(ctx) // each has its own error
+	epoch, whole := marks[0].Val(), true
+	for _, mark := range marks {
+		if err := mark.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return "", fmt.Errorf("cannot read the epoch: %w", err)
+		}
+		whole = whole && mark.Val() == epoch
+	}
+	if !whole {
+		return "", nil
 	}
 	return epoch, nil
 }
@@ -156,28 +150,44 @@ func (l *Ledger) Begin(ctx context.Context, activity, epoch, fingerprint string)
 	if err := l.Check(ctx); err != nil {
 		return "", err
 	}
-	return l.mark(ctx, activity, epoch, rand.Text(), fingerprint)
+	prefixes, err := l.where(ctx, activity)
+	if err == nil && epoch == "" {
+		prefixes, err = l.divide(ctx, activity)
+	}
+	if err != nil {
+		return "", err
+	}
+	return l.mark(ctx, prefixes, epoch, rand.Text(), fingerprint)
 }
 
-// mark sets the mark to fresh, unless there is one or one is remembered.
-func (l *Ledger) mark(ctx context.Context, activity, remembered, fresh, fingerprint string) (string, error) {
-	keys := []string{prefix(activity) + "epoch", prefix(activity) + "key"}
-	found, err := begin.Run(ctx, l.rdb, keys, fresh, fingerprint, remembered).StringSlice()
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("cannot mark the ledger: %w", err)
-	case found[0] == "" || remembered != "" && found[0] != remembered:
-		return "", canyu.ErrLost
-	case found[1] != fingerprint:
-		return "", canyu.ErrKey
+// mark sets the mark to fresh, unless there is one or one is remembered. What the first
+// shard has is everybody's: a crash on the way is gone on with.
+func (l *Ledger) mark(ctx context.Context, prefixes []string, remembered, fresh, fingerprint string) (string, error) {
+	for s, p := range prefixes {
+		found, err := begin.Run(ctx, l.rdb, []string{p + "epoch", p + "key"}, fresh, fingerprint, remembered).StringSlice()
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("cannot mark the ledger: %w", err)
+		case found[0] == "" || remembered != "" && found[0] != remembered || s > 0 && found[0] != fresh:
+			return "", canyu.ErrLost
+		case found[1] != fingerprint:
+			return "", canyu.ErrKey
+		}
+		fresh = found[0]
 	}
-	return found[0], nil
+	return fresh, nil
 }
 
 // Unmark implements canyu.Ledger.
 func (l *Ledger) Unmark(ctx context.Context, activity string) error {
-	if err := l.rdb.Del(ctx, prefix(activity)+"epoch").Err(); err != nil {
-		return fmt.Errorf("cannot take the mark away: %w", err)
+	prefixes, err := l.where(ctx, activity)
+	if err != nil {
+		return err
+	}
+	for _, p := range prefixes {
+		if err := l.rdb.Del(ctx, p+"epoch").Err(); err != nil {
+			return fmt.Errorf("cannot take the mark away: %w", err)
+		}
 	}
 	return nil
 }

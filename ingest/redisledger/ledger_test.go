@@ -3,6 +3,7 @@ package redisledger_test
 import (
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -21,7 +22,14 @@ func url(t *testing.T) string {
 	return u
 }
 
-func client(t *testing.T) *redis.Client {
+// store is where a test keeps its ledger.
+type store struct {
+	url     string
+	masters []*redis.Client
+}
+
+// the Redis that all tests share, as a store for url.
+func shared(t *testing.T, parameters string) *store {
 	t.Helper()
 	o, err := redis.ParseURL(url(t))
 	if err != nil {
@@ -29,42 +37,70 @@ func client(t *testing.T) *redis.Client {
 	}
 	c := redis.NewClient(o)
 	t.Cleanup(func() { c.Close() })
-	return c
+	return &store{url: url(t) + parameters, masters: []*redis.Client{c}}
 }
 
-// lose deletes the keys of one activity, as FLUSHALL would.
-func lose(t *testing.T, activity string) {
+func client(t *testing.T) *redis.Client {
 	t.Helper()
-	c := client(t)
-	keys, err := c.Keys(t.Context(), "canyu{"+activity+"/*").Result()
-	if err != nil || len(keys) == 0 {
-		t.Fatalf("nothing to lose: %v", err)
-	}
-	if err := c.Del(t.Context(), keys...).Err(); err != nil {
-		t.Fatal(err)
-	}
+	return shared(t, "").masters[0]
 }
 
-func open(t *testing.T) canyu.Ledger {
+func (s *store) open(t *testing.T) canyu.Ledger {
 	t.Helper()
-	l, err := redisledger.Open(t.Context(), url(t))
+	l, err := redisledger.Open(t.Context(), s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-func TestContract(t *testing.T) {
-	ledgertest.Test(t, func(t *testing.T) ledgertest.Engine {
-		return ledgertest.Engine{Open: open, Lose: lose, Damage: damage}
-	})
+// keys are those of an activity, by the master that has them.
+func (s *store) keys(t *testing.T, activity string) map[*redis.Client][]string {
+	t.Helper()
+	keys, n := make(map[*redis.Client][]string), 0
+	for _, c := range s.masters {
+		for _, pattern := range []string{"canyu{" + activity + "/*", "canyu/shards/" + activity} {
+			some, err := c.Keys(t.Context(), pattern).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys[c] = append(keys[c], some...)
+			n += len(some)
+		}
+	}
+	if n == 0 {
+		t.Fatal("nothing is kept of the activity")
+	}
+	return keys
+}
+
+// lose deletes the keys of one activity, as FLUSHALL would.
+func (s *store) lose(t *testing.T, activity string) {
+	t.Helper()
+	for c, keys := range s.keys(t, activity) {
+		for _, key := range keys {
+			if err := c.Del(t.Context(), key).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // damage cuts a log entry short. A stream entry cannot be changed: all of them are
 // written again, under their names.
-func damage(t *testing.T, activity, position string) {
+func (s *store) damage(t *testing.T, activity, position string) {
 	t.Helper()
-	c, log := client(t), "canyu{"+activity+"/0}log"
+	for c, keys := range s.keys(t, activity) {
+		for _, key := range keys {
+			if strings.HasSuffix(key, "}log") {
+				damageLog(t, c, key, position)
+			}
+		}
+	}
+}
+
+func damageLog(t *testing.T, c *redis.Client, log, position string) {
+	t.Helper()
 	entries, err := c.XRange(t.Context(), log, "-", "+").Result()
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +117,24 @@ func damage(t *testing.T, activity, position string) {
 		t.Fatal(err)
 	}
 }
+
+func (s *store) contract(t *testing.T) {
+	ledgertest.Test(t, func(t *testing.T) ledgertest.Engine {
+		return ledgertest.Engine{Open: s.open, Lose: s.lose, Damage: s.damage}
+	})
+}
+
+func TestContract(t *testing.T) {
+	shared(t, "").contract(t)
+}
+
+func TestContractOfFourShards(t *testing.T) {
+	shared(t, "?shards=4").contract(t)
+}
+
+func open(t *testing.T) canyu.Ledger { return shared(t, "").open(t) }
+
+func lose(t *testing.T, activity string) { shared(t, "").lose(t, activity) }
 
 // A Redis that is emptied under an open ledger is noticed by the next batch, also
 // where it forgot the script.

@@ -16,21 +16,31 @@ const membersAtOnce = 50
 
 // Members implements canyu.Ledger.
 func (l *Ledger) Members(ctx context.Context, activity string, classes []canyu.Class) ([]canyu.Members, error) {
+	prefixes, err := l.where(ctx, activity)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]canyu.Members, 0, len(classes))
 	for some := range slices.Chunk(classes, membersAtOnce) {
 		pipe := l.rdb.Pipeline()
-		mark := pipe.Exists(ctx, prefix(activity)+"epoch")
+		marks := make(map[int]*redis.IntCmd) // by shard
 		sets := make([]*redis.StringSliceCmd, 0, len(some)*len(canyu.Roles))
 		for _, c := range some {
+			s := shardOf(c.School, l.shards)
+			if marks[s] == nil {
+				marks[s] = pipe.Exists(ctx, prefixes[s]+"epoch")
+			}
 			for _, r := range canyu.Roles {
-				sets = append(sets, pipe.SMembers(ctx, setKey(activity, c, r)))
+				sets = append(sets, pipe.SMembers(ctx, setKey(prefixes[s], c, r)))
 			}
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, fmt.Errorf("cannot read the participants of classes: %w", err)
 		}
-		if mark.Val() == 0 {
-			return nil, canyu.ErrLost
+		for _, mark := range marks {
+			if mark.Val() == 0 {
+				return nil, canyu.ErrLost
+			}
 		}
 		for i := range some {
 			var of canyu.Members

@@ -21,17 +21,29 @@ import (
 // needs no room of its own.
 type writing struct {
 	sync.Mutex
-	args     []any
-	keys     []string // of the sets
-	text     []byte   // of the keys
-	members  []uint64
+	parts    []part // by shard
+	calls    []*redis.Cmd
 	payload  []byte
-	several  []byte
 	sequence uint64
 	after    uint64
-	prefix   string
-	mark     string            // key of the epoch
-	writers  map[string]string // key by writer
+}
+
+// part is that of one shard.
+type part struct {
+	args    []any
+	keys    []string // of the sets
+	text    []byte   // of the keys
+	members []uint64
+	payload []byte
+	several []byte
+	prefix  string
+	mark    string            // key of the epoch
+	writers map[string]string // key by writer
+
+	// Where there are several shards:
+	participations []canyu.Participation // its own of the batch,
+	at             []int                 // and where they stand there
+	outcomes       []canyu.Outcome
 }
 
 type setID struct {
@@ -40,11 +52,15 @@ type setID struct {
 }
 
 func (l *Ledger) writing(activity string) *writing {
+	prefixes := l.layout(activity).prefixes
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.writings[activity]
 	if w == nil {
-		w = &writing{prefix: prefix(activity), mark: prefix(activity) + "epoch", writers: make(map[string]string)}
+		w = &writing{parts: make([]part, len(prefixes)), calls: make([]*redis.Cmd, len(prefixes))}
+		for s, p := range prefixes {
+			w.parts[s] = part{prefix: p, mark: p + "epoch", writers: make(map[string]string)}
+		}
 		l.writings[activity] = w
 	}
 	return w
@@ -56,105 +72,159 @@ func (l *Ledger) Record(ctx context.Context, b *canyu.Batch) error {
 	w.Lock()
 	defer w.Unlock()
 
-	reply, err := w.run(ctx, l.rdb, b)
-	if err != nil {
-		return fmt.Errorf("cannot record the batch: %w", err)
+	w.sequence, w.after = b.Sequence, b.After
+	if len(w.parts) == 1 {
+		return l.recordWhole(ctx, w, b)
 	}
-	switch reply {
-	case "LOST":
-		return canyu.ErrLost
-	case "STALE":
-		return canyu.ErrStale
-	}
-	_, decided, _ := strings.Cut(reply, " ")
-	before, outcomes, err := parseDecided(decided)
-	if err != nil {
-		return err
-	}
-	if len(outcomes) != len(b.Participations) {
-		return fmt.Errorf("%w: batch %d had %d participations", canyu.ErrStale, b.Sequence, len(outcomes))
-	}
-	b.Outcomes = ledgerlog.Outcomes(b.Outcomes[:0], before, outcomes, ordinal)
-	return nil
+	return l.recordParts(ctx, w, b)
 }
 
-// run calls the script by its hash, and with its text where the server does not
-// have it (yet, or any more).
-func (w *writing) run(ctx context.Context, rdb redis.UniversalClient, b *canyu.Batch) (string, error) {
-	args := w.arguments(b)
-	cmd := redis.NewCmd(ctx, args...)
-	err := rdb.Process(ctx, cmd)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		args[0], args[1] = "eval", recordLua
-		cmd = redis.NewCmd(ctx, args...)
-		err = rdb.Process(ctx, cmd)
-	}
-	if err != nil {
-		return "", err
-	}
-	return cmd.Text()
-}
-
-// arguments are the script's (see record.lua). Neighbours of one class and role, as an
-// array of a class at its screen brings them, share a key.
-func (w *writing) arguments(b *canyu.Batch) []any {
+func (l *Ledger) recordWhole(ctx context.Context, w *writing, b *canyu.Batch) error {
 	if b.Payload == nil {
 		w.payload = ledgerlog.Append(w.payload[:0], b.Participations)
 		b.Payload = slices.Clone(w.payload) // no larger than it is: it may be kept for long
 	}
-	w.members, w.several, w.keys, w.text = w.members[:0], w.several[:0], w.keys[:0], w.text[:0]
-	w.sequence, w.after = b.Sequence, b.After
-	writer, ok := w.writers[b.Writer]
+	w.calls[0] = redis.NewCmd(ctx, w.parts[0].arguments(w, b, b.Participations, b.Payload)...)
+	l.run(ctx, recordLua, w.calls, l.replicas)
+	if err := l.refusal(ctx, w.calls); err != nil {
+		return err
+	}
+	before, outcomes, err := decided(w.calls[0], b, len(b.Participations))
+	if err == nil {
+		b.Outcomes = ledgerlog.Outcomes(b.Outcomes[:0], before, outcomes, ledgerlog.Ordinal(0, 1))
+	}
+	return err
+}
+
+// recordParts records in every shard, also where it has nothing for it: each holds the
+// sequence and the mark against its own.
+func (l *Ledger) recordParts(ctx context.Context, w *writing, b *canyu.Batch) error {
+	for i := range b.Participations {
+		p := &w.parts[shardOf(b.Participations[i].Class.School, l.shards)]
+		p.participations, p.at = append(p.participations, b.Participations[i]), append(p.at, i)
+	}
+	defer func() {
+		for s := range w.parts {
+			p := &w.parts[s]
+			clear(p.participations) // they borrow from what the caller has
+			p.participations, p.at = p.participations[:0], p.at[:0]
+		}
+	}()
+	for s := range w.parts {
+		p := &w.parts[s]
+		p.payload = p.payload[:0]
+		if len(p.participations) > 0 {
+			p.payload = ledgerlog.Append(p.payload, p.participations)
+		}
+		w.calls[s] = redis.NewCmd(ctx, p.arguments(w, b, p.participations, p.payload)...)
+	}
+	l.run(ctx, recordLua, w.calls, l.replicas)
+	if err := l.refusal(ctx, w.calls); err != nil {
+		return err
+	}
+	b.Outcomes = slices.Grow(b.Outcomes[:0], len(b.Participations))[:len(b.Participations)]
+	for s := range w.parts {
+		p := &w.parts[s]
+		before, outcomes, err := decided(w.calls[s], b, len(p.participations))
+		if err != nil {
+			return err
+		}
+		p.outcomes = ledgerlog.Outcomes(p.outcomes[:0], before, outcomes, ledgerlog.Ordinal(s, l.shards))
+		for i, at := range p.at {
+			b.Outcomes[at] = p.outcomes[i]
+		}
+	}
+	return nil
+}
+
+// refusal is why a batch is not recorded: a loss in any shard goes before all else.
+func (l *Ledger) refusal(ctx context.Context, calls []*redis.Cmd) error {
+	var refused error
+	for _, c := range calls {
+		switch c.Val() {
+		case "LOST":
+			return canyu.ErrLost
+		case "STALE":
+			refused = canyu.ErrStale
+		}
+	}
+	if err := l.firstError(ctx, calls); err != nil && refused == nil {
+		refused = fmt.Errorf("cannot record the batch: %w", err)
+	}
+	return refused
+}
+
+// decided reads what a script replied for n participations.
+func decided(c *redis.Cmd, b *canyu.Batch, n int) (before uint64, outcomes string, err error) {
+	reply, err := c.Text()
+	if err != nil {
+		return 0, "", fmt.Errorf("cannot record the batch: %w", err)
+	}
+	_, reply, _ = strings.Cut(reply, " ")
+	if before, outcomes, err = parseDecided(reply); err != nil {
+		return 0, "", err
+	}
+	if len(outcomes) != n {
+		return 0, "", fmt.Errorf("%w: batch %d had %d participations", canyu.ErrStale, b.Sequence, len(outcomes))
+	}
+	return before, outcomes, nil
+}
+
+// arguments are the script's (see record.lua). Neighbours of one class and role, as an
+// array of a class at its screen brings them, share a key.
+func (p *part) arguments(w *writing, b *canyu.Batch, participations []canyu.Participation, payload []byte) []any {
+	p.members, p.several, p.keys, p.text = p.members[:0], p.several[:0], p.keys[:0], p.text[:0]
+	writer, ok := p.writers[b.Writer]
 	if !ok {
-		writer = w.prefix + "w/" + b.Writer
-		w.writers[b.Writer] = writer
+		writer = p.prefix + "w/" + b.Writer
+		p.writers[b.Writer] = writer
 	}
 	const keysFrom = 3
-	args := append(w.args[:0], "evalsha", record.Hash(), 0, w.mark, writer, w.prefix+"n", w.prefix+"log")
+	args := append(p.args[:0], "evalsha", record.Hash(), 0, p.mark, writer, p.prefix+"n", p.prefix+"log")
 	var last setID
 	row := 0 // how many the newest key has
-	for i := range b.Participations {
-		p := &b.Participations[i]
-		w.members = append(w.members, uint64(p.Participant))
-		id := setID{p.Class, p.Role}
-		if p.Held != canyu.Unsuspected {
+	for i := range participations {
+		q := &participations[i]
+		p.members = append(p.members, uint64(q.Participant))
+		id := setID{q.Class, q.Role}
+		if q.Held != canyu.Unsuspected {
 			id = setID{}
 		}
 		if i == 0 || id != last {
-			w.end(len(args)-keysFrom, row)
-			args = append(args, w.key(id))
+			p.end(len(args)-keysFrom, row)
+			args = append(args, p.key(id))
 			last, row = id, 0
 		}
 		row++
 	}
-	w.end(len(args)-keysFrom, row)
+	p.end(len(args)-keysFrom, row)
 	args[2] = len(args) - keysFrom
-	args = append(args, b.Epoch, &w.sequence, &w.after, b.Payload, w.several)
-	for i := range w.members {
-		args = append(args, &w.members[i])
+	args = append(args, b.Epoch, &w.sequence, &w.after, payload, p.several)
+	for i := range p.members {
+		args = append(args, &p.members[i])
 	}
-	w.args = args
+	p.args = args
 	return args
 }
 
 // end notes how many participations a key has, where it is not one.
-func (w *writing) end(key, n int) {
+func (p *part) end(key, n int) {
 	if n > 1 {
-		w.several = strconv.AppendInt(append(w.several, ' '), int64(key), 10)
-		w.several = strconv.AppendInt(append(w.several, ':'), int64(n), 10)
+		p.several = strconv.AppendInt(append(p.several, ' '), int64(key), 10)
+		p.several = strconv.AppendInt(append(p.several, ':'), int64(n), 10)
 	}
 }
 
 // key is that of the mark for the zero id, which those have who are held. To write a key
 // anew takes less time than to find it among those of all classes.
-func (w *writing) key(id setID) *string {
+func (p *part) key(id setID) *string {
 	if id == (setID{}) {
-		return &w.mark
+		return &p.mark
 	}
-	from := len(w.text)
-	w.text = appendSetKey(w.text, w.prefix, id.class, id.role)
-	w.keys = append(w.keys, unsafe.String(&w.text[from], len(w.text)-from))
-	return &w.keys[len(w.keys)-1]
+	from := len(p.text)
+	p.text = appendSetKey(p.text, p.prefix, id.class, id.role)
+	p.keys = append(p.keys, unsafe.String(&p.text[from], len(p.text)-from))
+	return &p.keys[len(p.keys)-1]
 }
 
 // parseDecided reads "<ordinals given before> <outcomes>".
@@ -166,5 +236,3 @@ func parseDecided(s string) (before uint64, outcomes string, err error) {
 	}
 	return before, outcomes, nil
 }
-
-func ordinal(n uint64) uint64 { return n }

@@ -13,7 +13,10 @@ local call = redis.call
 if call('GET', KEYS[1]) ~= ARGV[1] then return 'LOST' end
 local last = call('GET', KEYS[2])
 local sequence = last and string.match(last, '^%d+') or '0'
-if sequence == ARGV[2] then return last end
+if sequence == ARGV[2] then
+  call('EXPIRE', KEYS[2], 2592000) -- something to WAIT for: whoever repeats has another connection
+  return last
+end
 if tonumber(sequence) < tonumber(ARGV[3]) then
   call('DEL', KEYS[1]) -- gone back in time
   return 'LOST'
@@ -51,8 +54,11 @@ for i = 5, #KEYS do
   end
   at = last + 1
 end
-local decided = (call('INCRBY', KEYS[3], counted) - counted) .. ' ' .. table.concat(outcomes)
-call('XADD', KEYS[4], '*', 'p', ARGV[4], 'o', decided)
+local decided = '0 ' -- of none: another shard has all of the batch
+if #outcomes > 0 then
+  decided = (call('INCRBY', KEYS[3], counted) - counted) .. ' ' .. table.concat(outcomes)
+  call('XADD', KEYS[4], '*', 'p', ARGV[4], 'o', decided)
+end
 local reply = ARGV[2] .. ' ' .. decided
 call('SET', KEYS[2], reply, 'EX', 2592000)
 return reply
