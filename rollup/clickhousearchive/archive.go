@@ -31,29 +31,28 @@ import (
 
 // Archive is a canyu.Archive in one ClickHouse database.
 type Archive struct {
-	conn driver.Conn
-	now  func() time.Time
+	conn    driver.Conn
+	cluster *cluster // nil: one server
+	now     func() time.Time
 }
 
 var _ canyu.Archive = (*Archive)(nil)
 
 // Open connects to the server and database of a DSN as clickhouse.ParseDSN reads
-// it: clickhouse://user:password@host:9000/canyu, http://host:8123/canyu. The
+// it: clickhouse://user:password@host:9000/canyu, http://host:8123/canyu. With
+// ?cluster=NAME its hosts are servers of that cluster, at least one of each shard. The
 // database is made if it is not there, and its schema is brought up to date.
 func Open(ctx context.Context, dsn string) (*Archive, error) {
-	opts, err := clickhouse.ParseDSN(dsn)
+	opts, name, err := options(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the ClickHouse address: %w", err)
+		return nil, err
 	}
-	if opts.Auth.Database == "" {
-		opts.Auth.Database = "default"
-	}
-	conn, err := connect(ctx, opts)
+	conn, cluster, err := connect(ctx, opts, name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the ClickHouse archive: %w", err)
 	}
-	a := &Archive{conn: conn, now: time.Now}
-	if err := a.migrate(ctx); err != nil {
+	a := &Archive{conn: conn, cluster: cluster, now: time.Now}
+	if err := a.migrate(ctx, opts.Auth.Database); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot open the ClickHouse archive: %w", err), conn.Close())
 	}
 	return a, nil
@@ -61,33 +60,36 @@ func Open(ctx context.Context, dsn string) (*Archive, error) {
 
 const unknownDatabase = 81 // ClickHouse's error code
 
-func connect(ctx context.Context, opts *clickhouse.Options) (driver.Conn, error) {
-	conn, err := clickhouse.Open(opts)
+func connect(ctx context.Context, opts *clickhouse.Options, name string) (driver.Conn, *cluster, error) {
+	conn, cluster, err := open(opts, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err = conn.Exec(ctx, "SELECT 1"); err == nil {
-		return conn, nil
+		return conn, cluster, nil
 	}
 	var exception *clickhouse.Exception
 	if !errors.As(err, &exception) || exception.Code != unknownDatabase {
-		return nil, errors.Join(err, conn.Close())
+		return nil, nil, errors.Join(err, conn.Close())
 	}
-	if err := errors.Join(conn.Close(), create(ctx, *opts)); err != nil {
-		return nil, err
+	if err := errors.Join(conn.Close(), create(ctx, *opts, name)); err != nil {
+		return nil, nil, err
 	}
-	return clickhouse.Open(opts)
+	return open(opts, name)
 }
 
 // create makes the database from within the one that every server has.
-func create(ctx context.Context, opts clickhouse.Options) error {
-	name := opts.Auth.Database
+func create(ctx context.Context, opts clickhouse.Options, cluster string) error {
+	statement := "CREATE DATABASE IF NOT EXISTS `" + strings.ReplaceAll(opts.Auth.Database, "`", "\\`") + "`"
+	if cluster != "" {
+		statement += " ON CLUSTER `" + cluster + "`"
+	}
 	opts.Auth.Database = "default"
 	conn, err := clickhouse.Open(&opts)
 	if err != nil {
 		return err
 	}
-	return errors.Join(conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS `"+strings.ReplaceAll(name, "`", "\\`")+"`"), conn.Close())
+	return errors.Join(conn.Exec(ctx, statement), conn.Close())
 }
 
 // Close lets go of the connections.
@@ -116,7 +118,39 @@ func (a *Archive) insert(ctx context.Context, table, columns string, values ...a
 			return errors.Join(fmt.Errorf("column %d of %s: %w", i+1, table, err), batch.Abort())
 		}
 	}
-	return batch.Send()
+	if err := batch.Send(); err != nil {
+		return err
+	}
+	a.copied(ctx, table)
+	return nil
+}
+
+// exact is where to read what something is decided by: connections, in a cluster one to
+// each shard, to servers that have all that was acknowledged, with local names.
+func (a *Archive) exact(ctx context.Context, tables ...string) ([]driver.Conn, error) {
+	if l, ok := a.conn.(*late); ok {
+		if err := l.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if a.cluster == nil {
+		return []driver.Conn{a.conn}, nil
+	}
+	names := make([]string, len(tables))
+	for i := range tables {
+		names[i] = a.local(tables[i])
+	}
+	return a.cluster.exact(ctx, names...)
+}
+
+// copied waits until what was written is on every server of a cluster that is there.
+func (a *Archive) copied(ctx context.Context, tables ...string) {
+	if a.cluster == nil {
+		return
+	}
+	for _, table := range tables {
+		a.cluster.copied(ctx, a.local(table))
+	}
 }
 
 // A query has a limited length: so many schools are named in one.

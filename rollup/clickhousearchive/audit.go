@@ -13,7 +13,10 @@ import (
 // AppendAudit implements canyu.Archive.
 func (a *Archive) AppendAudit(ctx context.Context, e canyu.AuditEntry) error {
 	var taken uint64
-	err := a.conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM audit WHERE sequence = %d", e.Sequence)).Scan(&taken)
+	servers, err := a.exact(ctx, "audit")
+	if err == nil {
+		err = servers[0].QueryRow(ctx, fmt.Sprintf("SELECT count() FROM audit WHERE sequence = %d", e.Sequence)).Scan(&taken)
+	}
 	switch {
 	case err == nil && taken > 0:
 		err = errors.New("it is taken")
@@ -48,7 +51,12 @@ func (a *Archive) NewestAudit(ctx context.Context, limit int) ([]canyu.AuditEntr
 func (a *Archive) audit(ctx context.Context, order string) iter.Seq2[canyu.AuditEntry, error] {
 	return func(yield func(canyu.AuditEntry, error) bool) {
 		fail := func(err error) { yield(canyu.AuditEntry{}, fmt.Errorf("cannot read the audit log: %w", err)) }
-		rows, err := a.conn.Query(ctx, `SELECT sequence, at, who, what, activity, target, was, becomes, hash FROM audit ORDER BY sequence`+order)
+		servers, err := a.exact(ctx, "audit")
+		if err != nil {
+			fail(err)
+			return
+		}
+		rows, err := servers[0].Query(ctx, `SELECT sequence, at, who, what, activity, target, was, becomes, hash FROM audit ORDER BY sequence`+order)
 		if err != nil {
 			fail(err)
 			return

@@ -40,7 +40,7 @@ type heldKey struct {
 func (a *Archive) Held(ctx context.Context, activity string, schools []canyu.SchoolCode) iter.Seq2[canyu.HeldSubmission, error] {
 	return func(yield func(canyu.HeldSubmission, error) bool) {
 		for _, condition := range inSchools(schools) {
-			among := " FINAL WHERE activity = ? AND " + condition + " AND participant IN (SELECT participant FROM held WHERE activity = ? AND " + condition + ")"
+			among := " FINAL WHERE activity = ? AND " + condition + " AND participant GLOBAL IN (SELECT participant FROM held WHERE activity = ? AND " + condition + ")"
 			counted, err := a.heldKeys(ctx, "SELECT school, grade, class, role, participant, toUInt64(0) FROM participants"+among, activity)
 			var known map[heldKey]bool
 			if err == nil {

@@ -6,22 +6,21 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
 // Later is Open for a process that may start before the server: what Open does comes
 // with the first call that reaches it, and until then every call is an error.
 func Later(dsn string) (*Archive, error) {
-	opts, err := clickhouse.ParseDSN(dsn)
+	opts, name, err := options(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the ClickHouse address: %w", err)
+		return nil, err
 	}
-	conn, err := clickhouse.Open(opts) // reaches nobody yet
+	conn, cluster, err := open(opts, name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the ClickHouse archive: %w", err)
 	}
-	return &Archive{now: time.Now, conn: &late{Conn: conn, dsn: dsn, turn: make(chan struct{}, 1)}}, nil
+	return &Archive{now: time.Now, cluster: cluster, conn: &late{Conn: conn, dsn: dsn, turn: make(chan struct{}, 1)}}, nil
 }
 
 // late sees to the schema before the first statement.

@@ -18,17 +18,13 @@ var migrations embed.FS
 // no transaction to do it in: each statement may be repeated, and a migration
 // that several processes apply at once, or that one left half-way, comes right.
 // The version row goes in by INSERT … SELECT, the only INSERT that Exec may send.
-func (a *Archive) migrate(ctx context.Context) error {
+func (a *Archive) migrate(ctx context.Context, database string) error {
 	files, err := fs.Glob(migrations, "migrations/*.sql") // sorted by name
 	if err != nil {
 		return err
 	}
-	err = a.patiently(ctx, `CREATE TABLE IF NOT EXISTS migrations (version UInt32) ENGINE = ReplacingMergeTree ORDER BY version`)
+	version, err := a.schema(ctx, database)
 	if err != nil {
-		return err
-	}
-	var version uint32
-	if err := a.conn.QueryRow(ctx, "SELECT max(version) FROM migrations").Scan(&version); err != nil {
 		return err
 	}
 	if int(version) > len(files) { // an update was taken back
@@ -51,7 +47,7 @@ func (a *Archive) migrate(ctx context.Context) error {
 			if statement == "" {
 				continue
 			}
-			if err := a.patiently(ctx, statement); err != nil {
+			if err := a.apply(ctx, database, statement); err != nil {
 				return fmt.Errorf("cannot apply %s: %w", files[i], err)
 			}
 		}
@@ -67,6 +63,39 @@ func readableSince(ctx context.Context, conn driver.Conn) (int, error) {
 	var since uint32
 	err := conn.QueryRow(ctx, "SELECT max(since) FROM readable").Scan(&since)
 	return int(since), err
+}
+
+// schema is the version that the tables have, 0 where there are none.
+func (a *Archive) schema(ctx context.Context, database string) (version uint32, err error) {
+	const tables = "CREATE TABLE IF NOT EXISTS migrations (version UInt32) ENGINE = ReplacingMergeTree ORDER BY version"
+	if a.cluster == nil {
+		err = a.patiently(ctx, tables)
+	} else {
+		// ON CLUSTER waits for every server; a start with one away does not.
+		var there uint64
+		err = a.conn.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'").Scan(&there)
+		if err == nil && there == 0 {
+			err = a.apply(ctx, database, tables)
+		}
+	}
+	if err == nil {
+		err = a.conn.QueryRow(ctx, "SELECT max(version) FROM migrations").Scan(&version)
+	}
+	return version, err
+}
+
+// apply does a migration's statement, in a cluster on all of it.
+func (a *Archive) apply(ctx context.Context, database, statement string) error {
+	statements := []string{statement}
+	if a.cluster != nil {
+		statements = a.cluster.tables(database, statement)
+	}
+	for _, statement := range statements {
+		if err := a.patiently(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // patiently repeats a statement a few times: of two servers' sessions that make

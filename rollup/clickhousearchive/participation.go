@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/canyu/canyu"
 )
 
@@ -91,35 +93,39 @@ func (f *facts) group() []any { return []any{f.activity, f.school, f.grade, f.cl
 // message.
 func (a *Archive) Participants(ctx context.Context, activity string) iter.Seq2[canyu.Recorded, error] {
 	return func(yield func(canyu.Recorded, error) bool) {
-		rows, err := a.conn.Query(ctx, `SELECT school, grade, class, role, participant, at, toUInt16(day), ordinal
-			FROM participants FINAL WHERE activity = ?`, activity)
-		if err != nil {
-			yield(canyu.Recorded{}, fmt.Errorf("cannot read participants: %w", err))
-			return
+		servers, err := a.exact(ctx, "participants")
+		for i := 0; err == nil && i < len(servers); i++ {
+			err = a.participants(ctx, servers[i], activity, func(r canyu.Recorded) bool { return yield(r, nil) })
 		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			r := canyu.Recorded{Outcome: canyu.Outcome{Counted: true}}
-			var g groupRow
-			var participant uint64
-			var at int64
-			var day uint16
-			if err = rows.Scan(&g.school, &g.grade, &g.class, &g.role, &participant, &at, &day, &r.Ordinal); err != nil {
-				break
-			}
-			r.Class, r.Role = g.get()
-			r.Participant, r.At, r.Day = canyu.Participant(participant), time.UnixMilli(at).UTC(), canyu.Day(day)
-			if !yield(r, nil) {
-				return
-			}
-		}
-		if err == nil {
-			err = rows.Err()
-		}
-		if err != nil {
+		if err != nil && err != errStopped { //nolint:errorlint // its own
 			yield(canyu.Recorded{}, fmt.Errorf("cannot read participants: %w", err))
 		}
 	}
+}
+
+func (a *Archive) participants(ctx context.Context, server driver.Conn, activity string, yield func(canyu.Recorded) bool) error {
+	rows, err := server.Query(ctx, `SELECT school, grade, class, role, participant, at, toUInt16(day), ordinal
+		FROM `+a.local("participants")+` FINAL WHERE activity = ?`, activity)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		r := canyu.Recorded{Outcome: canyu.Outcome{Counted: true}}
+		var g groupRow
+		var participant uint64
+		var at int64
+		var day uint16
+		if err := rows.Scan(&g.school, &g.grade, &g.class, &g.role, &participant, &at, &day, &r.Ordinal); err != nil {
+			return err
+		}
+		r.Class, r.Role = g.get()
+		r.Participant, r.At, r.Day = canyu.Participant(participant), time.UnixMilli(at).UTC(), canyu.Day(day)
+		if !yield(r) {
+			return errStopped
+		}
+	}
+	return rows.Err()
 }
 
 // groupRow is a class and role as ClickHouse has them.

@@ -7,13 +7,19 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/canyu/canyu"
 )
 
 // Salt implements canyu.Archive.
 func (a *Archive) Salt(ctx context.Context, activity string) ([]byte, error) {
 	var text string
-	if err := a.conn.QueryRow(ctx, "SELECT argMin(salt, at) FROM salts WHERE activity = ?", activity).Scan(&text); err != nil {
+	servers, err := a.exact(ctx, "salts")
+	if err == nil {
+		err = servers[0].QueryRow(ctx, "SELECT argMin(salt, at) FROM salts WHERE activity = ?", activity).Scan(&text)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("cannot read the salt: %w", err)
 	}
 	if text == "" {
@@ -54,9 +60,12 @@ func (a *Archive) takes(ctx context.Context, activity string) error {
 func (a *Archive) Purged(ctx context.Context, activity string) (p canyu.Purged, err error) {
 	times := []*time.Time{&p.Announced, &p.Ordered, &p.Messages, &p.MessagesDone, &p.Participants, &p.ParticipantsDone}
 	var ms [6]int64
-	err = a.conn.QueryRow(ctx, `SELECT argMax(announced, version), argMax(ordered, version), argMax(messages, version), argMax(messages_done, version),
-		argMax(participants, version), argMax(participants_done, version) FROM purges WHERE activity = ?`, activity).
-		Scan(&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5])
+	servers, err := a.exact(ctx, "purges")
+	if err == nil {
+		err = servers[0].QueryRow(ctx, `SELECT argMax(announced, version), argMax(ordered, version), argMax(messages, version), argMax(messages_done, version),
+			argMax(participants, version), argMax(participants_done, version) FROM purges WHERE activity = ?`, activity).
+			Scan(&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5])
+	}
 	if err != nil {
 		return p, fmt.Errorf("cannot read how far the purge has come: %w", err)
 	}
@@ -139,9 +148,17 @@ func (a *Archive) PurgeParticipants(ctx context.Context, activity string) error 
 // drop drops an activity from tables whose partitions are activities.
 func (a *Archive) drop(ctx context.Context, activity string, tables ...string) error {
 	for _, table := range tables {
-		if err := a.conn.Exec(ctx, "ALTER TABLE "+table+" DROP PARTITION ?", activity); err != nil {
+		servers, err := a.exact(ctx, table)
+		if !bySchool[table] && err == nil {
+			servers = servers[:1] // of a table that all have
+		}
+		for i := 0; err == nil && i < len(servers); i++ {
+			err = servers[i].Exec(ctx, "ALTER TABLE "+a.local(table)+" DROP PARTITION ?", activity)
+		}
+		if err != nil {
 			return err
 		}
+		a.copied(ctx, table)
 	}
 	return nil
 }
@@ -153,12 +170,23 @@ const mutationPatience = 10 * time.Minute
 func (a *Archive) mutate(ctx context.Context, table, what string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, mutationPatience)
 	defer cancel()
-	if err := a.conn.Exec(ctx, "ALTER TABLE "+table+" "+what, args...); err != nil {
+	servers, err := a.exact(ctx, table)
+	for i := 0; err == nil && i < len(servers); i++ {
+		err = mutate(ctx, servers[i], a.local(table), what, args...)
+	}
+	if err == nil {
+		a.copied(ctx, table)
+	}
+	return err
+}
+
+func mutate(ctx context.Context, server driver.Conn, table, what string, args ...any) error {
+	if err := server.Exec(ctx, "ALTER TABLE "+table+" "+what, args...); err != nil {
 		return err
 	}
 	for {
 		var left uint64
-		err := a.conn.QueryRow(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = ? AND is_done = 0", table).Scan(&left)
+		err := server.QueryRow(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = ? AND is_done = 0", table).Scan(&left)
 		if err != nil || left == 0 {
 			return err
 		}

@@ -5,12 +5,18 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/canyu/canyu"
 )
 
 // Freeze implements canyu.Archive.
 func (a *Archive) Freeze(ctx context.Context, f canyu.Frozen) (canyu.Frozen, error) {
-	stored, err := a.frozen(ctx, f.Activity, f.Region, fmt.Sprintf("toInt64(day) = %d AND revision = %d", f.Day, f.Revision))
+	var stored []canyu.Frozen
+	servers, err := a.exact(ctx, "frozen_reports")
+	if err == nil {
+		stored, err = frozen(ctx, servers[0], f.Activity, f.Region, fmt.Sprintf("toInt64(day) = %d AND revision = %d", f.Day, f.Revision))
+	}
 	if err == nil && len(stored) == 0 {
 		err = a.insert(ctx, "frozen_reports", "activity, region, day, revision, as_of, body, at",
 			[]string{f.Activity}, []uint32{uint32(f.Region)}, []time.Time{date(f.Day)}, []uint32{uint32(f.Revision)},
@@ -26,15 +32,15 @@ func (a *Archive) Freeze(ctx context.Context, f canyu.Frozen) (canyu.Frozen, err
 
 // Frozen implements canyu.Archive.
 func (a *Archive) Frozen(ctx context.Context, activity string, region canyu.Region) ([]canyu.Frozen, error) {
-	frozen, err := a.frozen(ctx, activity, region, "1")
+	frozen, err := frozen(ctx, a.conn, activity, region, "1")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read frozen reports: %w", err)
 	}
 	return frozen, nil
 }
 
-func (a *Archive) frozen(ctx context.Context, activity string, region canyu.Region, condition string) ([]canyu.Frozen, error) {
-	rows, err := a.conn.Query(ctx, `SELECT activity, region, toUInt16(day), revision, as_of, body FROM frozen_reports FINAL
+func frozen(ctx context.Context, conn driver.Conn, activity string, region canyu.Region, condition string) ([]canyu.Frozen, error) {
+	rows, err := conn.Query(ctx, `SELECT activity, region, toUInt16(day), revision, as_of, body FROM frozen_reports FINAL
 		WHERE activity = ? AND `+condition+ofRegion(region)+` ORDER BY day, revision, region`, activity)
 	if err != nil {
 		return nil, err
@@ -80,7 +86,11 @@ func (a *Archive) SetDelivery(ctx context.Context, d canyu.Delivery) error {
 
 // Deliveries implements canyu.Archive.
 func (a *Archive) Deliveries(ctx context.Context, activity string, region canyu.Region) ([]canyu.Delivery, error) {
-	rows, err := a.conn.Query(ctx, `SELECT activity, region, toUInt16(day), revision, school, recipient, state, attempts, at, answer
+	servers, err := a.exact(ctx, "report_deliveries")
+	if err != nil {
+		return nil, fmt.Errorf("cannot read deliveries: %w", err)
+	}
+	rows, err := servers[0].Query(ctx, `SELECT activity, region, toUInt16(day), revision, school, recipient, state, attempts, at, answer
 		FROM report_deliveries FINAL WHERE activity = ?`+ofRegion(region)+` ORDER BY day, region, revision, school, recipient`, activity)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read deliveries: %w", err)

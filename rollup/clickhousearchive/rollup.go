@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/canyu/canyu"
 )
 
@@ -22,20 +24,35 @@ func (a *Archive) Restate(ctx context.Context, activity string, classes []canyu.
 		schools = append(schools, c.School)
 	}
 	slices.Sort(schools)
+	servers, err := a.exact(ctx, "participants", "submissions", "rollups")
+	if err != nil {
+		return fmt.Errorf("cannot restate rollups: %w", err)
+	}
 	for _, condition := range inSchools(slices.Compact(schools)) {
-		where := " WHERE activity = ? AND " + condition
+		if err := a.restate(ctx, servers, activity, condition); err != nil {
+			return fmt.Errorf("cannot restate rollups: %w", err)
+		}
+	}
+	a.copied(ctx, "rollups")
+	return nil
+}
+
+func (a *Archive) restate(ctx context.Context, servers []driver.Conn, activity, condition string) error {
+	where := " WHERE activity = ? AND " + condition
+	participants, submissions, rollups := a.local("participants"), a.local("submissions"), a.local("rollups")
+	for _, server := range servers {
 		// The activity stays out of the inner query: a key of numbers alone groups faster.
-		err := a.conn.Exec(ctx, `
-			INSERT INTO rollups (activity, school, grade, class, role, day, participants, submissions, version)
+		err := server.Exec(ctx, `
+			INSERT INTO `+rollups+` (activity, school, grade, class, role, day, participants, submissions, version)
 			SELECT ?, school, grade, class, role, day, sum(p), sum(s), greatest(max(v) + 1, `+fmt.Sprintf("toUInt64(%d)", a.version(0))+`) FROM (
-				SELECT school, grade, class, role, day, toUInt64(1) AS p, toUInt64(0) AS s, toUInt64(0) AS v FROM participants FINAL`+where+`
+				SELECT school, grade, class, role, day, toUInt64(1) AS p, toUInt64(0) AS s, toUInt64(0) AS v FROM `+participants+` FINAL`+where+`
 				UNION ALL
-				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(1) AS s, toUInt64(0) AS v FROM submissions FINAL`+where+`
+				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(1) AS s, toUInt64(0) AS v FROM `+submissions+` FINAL`+where+`
 				UNION ALL
-				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(0) AS s, version AS v FROM rollups`+where+`)
+				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(0) AS s, version AS v FROM `+rollups+where+`)
 			GROUP BY school, grade, class, role, day`, activity, activity, activity, activity)
 		if err != nil {
-			return fmt.Errorf("cannot restate rollups: %w", err)
+			return err
 		}
 	}
 	return nil
@@ -46,7 +63,7 @@ func (a *Archive) Rollups(ctx context.Context, activity string, schools []canyu.
 	var all []canyu.Rollup
 	for _, condition := range inSchools(schools) {
 		var err error
-		all, err = a.appendRollups(ctx, all, `SELECT school, grade, class, role, toUInt16(day), argMax(participants, version) AS p, argMax(submissions, version) AS s
+		all, err = appendRollups(ctx, a.conn, all, `SELECT school, grade, class, role, toUInt16(day), argMax(participants, version) AS p, argMax(submissions, version) AS s
 			FROM rollups WHERE activity = ? AND toInt64(day) BETWEEN ? AND ? AND `+condition+`
 			GROUP BY school, grade, class, role, day HAVING p > 0 OR s > 0`, activity, int64(from), int64(to))
 		if err != nil {
@@ -62,20 +79,25 @@ func (a *Archive) Rollups(ctx context.Context, activity string, schools []canyu.
 
 // Tallies implements canyu.Archive.
 func (a *Archive) Tallies(ctx context.Context, activity string, schools []canyu.SchoolCode) ([]canyu.Rollup, error) {
+	servers, err := a.exact(ctx, "participants", "submissions")
+	if err != nil {
+		return nil, fmt.Errorf("cannot count facts: %w", err)
+	}
 	var all []canyu.Rollup
 	for _, condition := range inSchools(schools) {
-		where := " WHERE activity = ? AND " + condition
-		var err error
-		all, err = a.appendRollups(ctx, all, `SELECT school, grade, class, role, toUInt16(day), sum(p), sum(s) FROM (
-				SELECT school, grade, class, role, day, toUInt64(1) AS p, toUInt64(0) AS s FROM participants FINAL`+where+`
+		where := " FINAL WHERE activity = ? AND " + condition
+		for _, server := range servers {
+			all, err = appendRollups(ctx, server, all, `SELECT school, grade, class, role, toUInt16(day), sum(p), sum(s) FROM (
+				SELECT school, grade, class, role, day, toUInt64(1) AS p, toUInt64(0) AS s FROM `+a.local("participants")+where+`
 				UNION ALL
-				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(1) AS s FROM submissions FINAL`+where+`)
+				SELECT school, grade, class, role, day, toUInt64(0) AS p, toUInt64(1) AS s FROM `+a.local("submissions")+where+`)
 			GROUP BY school, grade, class, role, day`, activity, activity)
-		if err != nil {
-			return nil, fmt.Errorf("cannot count facts: %w", err)
+			if err != nil {
+				return nil, fmt.Errorf("cannot count facts: %w", err)
+			}
 		}
 	}
-	all, err := canyu.AddAdmitted(ctx, a, activity, schools, math.MinInt32, math.MaxInt32, all)
+	all, err = canyu.AddAdmitted(ctx, a, activity, schools, math.MinInt32, math.MaxInt32, all)
 	if err != nil {
 		return nil, fmt.Errorf("cannot count facts: %w", err)
 	}
@@ -85,8 +107,8 @@ func (a *Archive) Tallies(ctx context.Context, activity string, schools []canyu.
 	return all, nil
 }
 
-func (a *Archive) appendRollups(ctx context.Context, all []canyu.Rollup, query string, args ...any) ([]canyu.Rollup, error) {
-	rows, err := a.conn.Query(ctx, query, args...)
+func appendRollups(ctx context.Context, conn driver.Conn, all []canyu.Rollup, query string, args ...any) ([]canyu.Rollup, error) {
+	rows, err := conn.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/canyu/canyu"
 )
 
@@ -24,12 +26,16 @@ func (a *Archive) Roster(ctx context.Context) (*canyu.Roster, error) {
 }
 
 func (a *Archive) rosterEntries(ctx context.Context) ([]canyu.RosterEntry, error) {
-	imports, err := a.imports(ctx)
+	servers, err := a.exact(ctx, "roster", "roster_imports")
+	if err != nil {
+		return nil, err
+	}
+	imports, err := imports(ctx, servers[0])
 	if err != nil || len(imports) == 0 {
 		return nil, err
 	}
 	published := "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(imports), " ", ","), "[]") + ")"
-	rows, err := a.conn.Query(ctx, `SELECT region, school, name, grade, class, enrolled FROM roster
+	rows, err := servers[0].Query(ctx, `SELECT region, school, name, grade, class, enrolled FROM roster
 		WHERE (school, import) IN (SELECT school, max(import) FROM roster WHERE import IN `+published+` GROUP BY school)
 		ORDER BY school, grade, class`)
 	if err != nil {
@@ -51,8 +57,8 @@ func (a *Archive) rosterEntries(ctx context.Context) ([]canyu.RosterEntry, error
 	return entries, rows.Err()
 }
 
-func (a *Archive) imports(ctx context.Context) (imports []uint64, err error) {
-	rows, err := a.conn.Query(ctx, "SELECT DISTINCT import FROM roster_imports ORDER BY import")
+func imports(ctx context.Context, conn driver.Conn) (imports []uint64, err error) {
+	rows, err := conn.Query(ctx, "SELECT DISTINCT import FROM roster_imports ORDER BY import")
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +80,7 @@ func (a *Archive) ImportRoster(ctx context.Context, r *canyu.Roster) error {
 		return nil
 	}
 	err := func() error {
-		imports, err := a.imports(ctx)
+		imports, err := imports(ctx, a.conn)
 		if err != nil {
 			return err
 		}

@@ -18,15 +18,17 @@ type State struct {
 	Known   int       // to which Open brings them
 	Since   int       // of tables that are newer than Known: what a program has to know
 	Free    int64     // bytes of its disk, 0 where it does not say
+	Servers int       // of a cluster, as the address names them; else 0
+	Trouble []string  // what is wrong with some of them
 }
 
 // StateOf asks the server of a DSN, and changes nothing.
 func StateOf(ctx context.Context, dsn string) (s State, err error) {
-	opts, err := clickhouse.ParseDSN(dsn)
+	opts, name, err := options(dsn)
 	if err != nil {
 		return s, fmt.Errorf("clickhouse: %w", err)
 	}
-	conn, err := clickhouse.Open(opts)
+	conn, cluster, err := open(opts, name)
 	if err != nil {
 		return s, fmt.Errorf("clickhouse: %w", err)
 	}
@@ -38,7 +40,7 @@ func StateOf(ctx context.Context, dsn string) (s State, err error) {
 	if errors.As(err, &exception) && exception.Code == unknownDatabase { // Open makes it
 		conn.Close()
 		opts.Auth.Database = "default"
-		if conn, err = clickhouse.Open(opts); err == nil {
+		if conn, cluster, err = open(opts, name); err == nil {
 			err = conn.QueryRow(ctx, ask).Scan(&s.Version, &now)
 		}
 	}
@@ -46,6 +48,9 @@ func StateOf(ctx context.Context, dsn string) (s State, err error) {
 		return s, fmt.Errorf("cannot reach clickhouse: %w", err)
 	}
 	s.Now = time.Unix(now, 0)
+	if cluster != nil {
+		s.Servers, s.Trouble = len(cluster.servers), cluster.trouble(ctx)
+	}
 	var tables uint64
 	if err := conn.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'").Scan(&tables); err != nil {
 		return s, fmt.Errorf("cannot reach clickhouse: %w", err)

@@ -1,0 +1,148 @@
+package clickhousearchive_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/rollup/archivetest"
+	"github.com/canyu/canyu/rollup/clickhousearchive"
+)
+
+// The tests on clusters take two minutes, most of it for tables: ON CLUSTER makes one
+// after the other. They run when asked for:
+//
+//	CANYU_TEST_CLICKHOUSE_CLUSTER=1 go test -run Cluster ./rollup/clickhousearchive
+func askedFor() bool { return os.Getenv("CANYU_TEST_CLICKHOUSE_CLUSTER") != "" }
+
+// TestClusterContract: processes that begin with different replicas see the same.
+func TestClusterContract(t *testing.T) {
+	if !askedFor() {
+		return
+	}
+	for _, shape := range []struct{ shards, replicas int }{{1, 2}, {2, 1}} {
+		t.Run(fmt.Sprintf("%d shards of %d", shape.shards, shape.replicas), func(t *testing.T) {
+			c := startCluster(t, shape.shards, shape.replicas)
+			archivetest.Test(t, func(*testing.T) archivetest.Open {
+				name := newDatabase()
+				var opened atomic.Int64
+				return func(ctx context.Context) (canyu.Archive, error) {
+					first := int(opened.Add(1) % 2)
+					return clickhousearchive.Open(ctx, c.dsn(name, first, 1-first))
+				}
+			})
+		})
+	}
+}
+
+// TestClusterBehind: a replica that has not fetched everything restates nothing.
+func TestClusterBehind(t *testing.T) {
+	if !askedFor() {
+		return
+	}
+	c := startCluster(t, 1, 2)
+	name := newDatabase()
+	a, err := clickhousearchive.Open(t.Context(), c.dsn(name, 0, 1))
+	check(t, err)
+	defer a.Close()
+	b, err := clickhousearchive.Open(t.Context(), c.dsn(name, 1, 0)) // its first is the other's second
+	check(t, err)
+	defer b.Close()
+	expect := func(a *clickhousearchive.Archive, n int) {
+		t.Helper()
+		check(t, a.Restate(t.Context(), "a", []canyu.Class{class}))
+		eventually(t, fmt.Sprint(n, " participants"), func() error {
+			rollups, err := a.Rollups(t.Context(), "a", nil, 0, 1<<16)
+			if err == nil && (len(rollups) != 1 || rollups[0].Participants != n) {
+				err = fmt.Errorf("%v", rollups)
+			}
+			return err
+		})
+	}
+	check(t, a.Store(t.Context(), "a", []canyu.Recorded{participant(1)}))
+	expect(b, 1)
+
+	second := c.sql(t, 1, name)
+	check(t, second.Exec(t.Context(), "SYSTEM STOP FETCHES"))
+	check(t, a.Store(t.Context(), "a", []canyu.Recorded{participant(2)}))
+	var there uint64
+	check(t, second.QueryRow(t.Context(), "SELECT count() FROM participants_local").Scan(&there))
+	if there != 1 {
+		t.Fatalf("the second replica has %d participants already", there)
+	}
+	expect(b, 2)
+
+	// The only one that has everything is gone: no number instead of a wrong one.
+	c.servers[0].kill()
+	if err := b.Restate(t.Context(), "a", []canyu.Class{class}); err == nil {
+		t.Error("restated without what the other replica has")
+	}
+	if _, err := b.Tallies(t.Context(), "a", nil); err == nil {
+		t.Error("counted without what the other replica has")
+	}
+	check(t, b.Store(t.Context(), "a", []canyu.Recorded{participant(3)}))
+	if rollups, err := b.Rollups(t.Context(), "a", nil, 0, 1<<16); err != nil || len(rollups) != 1 || rollups[0].Participants < 1 {
+		t.Errorf("what is read for a page: %v, %v", rollups, err)
+	}
+
+	c.servers[0].start()
+	check(t, second.Exec(t.Context(), "SYSTEM START FETCHES"))
+	for _, archive := range []*clickhousearchive.Archive{a, b} {
+		eventually(t, "both replicas are there", func() error { return archive.Restate(t.Context(), "a", []canyu.Class{class}) })
+		expect(archive, 3)
+	}
+}
+
+// TestClusterServersAway: with one replica gone everything goes on; without the keeper
+// nothing is written, and nothing is lost when it is back.
+func TestClusterServersAway(t *testing.T) {
+	if !askedFor() {
+		return
+	}
+	c := startCluster(t, 1, 2)
+	name := newDatabase()
+	a, err := clickhousearchive.Open(t.Context(), c.dsn(name, 0, 1))
+	check(t, err)
+	defer a.Close()
+	store := func(p canyu.Participant) error {
+		err := a.Store(t.Context(), "a", []canyu.Recorded{participant(p)})
+		if err == nil {
+			err = a.Restate(t.Context(), "a", []canyu.Class{class})
+		}
+		return err
+	}
+	check(t, store(1))
+	c.servers[0].kill()
+	eventually(t, "stored on the other", func() error { return store(2) })
+	late, err := clickhousearchive.Open(t.Context(), c.dsn(name, 0, 1)) // a process that starts now
+	check(t, err)
+	defer late.Close()
+	c.servers[0].start()
+	c.servers[1].kill()
+	eventually(t, "stored on the one that was away", func() error { return store(3) })
+	c.servers[1].start()
+
+	c.zookeeper.kill()
+	if err := store(4); err == nil {
+		t.Error("stored without a keeper")
+	}
+	if rollups, err := a.Rollups(t.Context(), "a", nil, 0, 1<<16); err != nil || len(rollups) != 1 || rollups[0].Participants != 3 {
+		t.Errorf("rollups without a keeper: %v, %v", rollups, err)
+	}
+	c.zookeeper.start()
+	eventually(t, "stored again", func() error { return store(4) })
+	for i := range c.servers {
+		sql := c.sql(t, i, name)
+		eventually(t, "on both", func() error {
+			var n uint64
+			err := sql.QueryRow(t.Context(), "SELECT count() FROM participants_local FINAL").Scan(&n)
+			if err == nil && n != 4 {
+				err = fmt.Errorf("%d participants on server %d", n, i+1)
+			}
+			return err
+		})
+	}
+}
