@@ -55,6 +55,9 @@ func (p *preflight) servers(ctx context.Context) *engines {
 		return nil
 	}
 	p.apart("clickhouse", state.Now)
+	for _, trouble := range state.Trouble {
+		p.say(look, "clickhouse", "%s", trouble)
+	}
 	switch {
 	case state.Since > state.Known:
 		p.say(wrong, "clickhouse", "%s; the tables are version %d and need a program that knows %d, this one knows %d: it is older than what wrote them", state.Version, state.Schema, state.Since, state.Known)
