@@ -102,6 +102,27 @@ func TestUnitsAgree(t *testing.T) {
 	}
 }
 
+// canyu.yaml has every setting that there is.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	sources, err := filepath.Glob("../cmd/canyu/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sample, settings := read(t, "canyu.yaml"), 0
+	for _, source := range sources {
+		for _, m := range regexp.MustCompile("`yaml:\"([a-z_]+)").FindAllStringSubmatch(read(t, source), -1) {
+			settings++
+			if !regexp.MustCompile(`\b` + m[1] + `\b`).MatchString(sample) {
+				t.Errorf("canyu.yaml does not tell of %s, which %s reads", m[1], source)
+			}
+		}
+	}
+	if settings < 50 {
+		t.Errorf("only %d settings were found", settings)
+	}
+}
+
 // Prometheus takes what it is given, and every alert fires when it should and not
 // when it should not.
 func TestAlerts(t *testing.T) {
