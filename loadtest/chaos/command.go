@@ -15,12 +15,13 @@ import (
 // Command is canyu loadtest chaos.
 type Command struct {
 	Pair     string        `help:"Engines: embedded, distributed, or both, one after the other." enum:"embedded,distributed,both" default:"both"`
+	Redis    Topology      `help:"Redis of the distributed pair: single, cluster (3 masters, 3 replicas) or sentinel (a master, 2 replicas, 3 sentinels)." enum:"single,cluster,sentinel" default:"single"`
 	Seed     uint64        `help:"Of faults and load: the same seed plans the same." default:"1"`
 	Kills    int           `help:"How many times a process is killed; other faults in proportion." default:"40"`
 	Duration time.Duration `help:"Of the faults." default:"2m"`
 	Clients  int           `help:"How many clients." default:"48"`
 	Rate     float64       `help:"Submissions per second, at most." default:"3000"`
-	Faults   []string      `help:"Which faults: kill, stop, power, blackout, full, memory, readonly, clock, network, empty, older; and, only when named: away." placeholder:"LIST"`
+	Faults   []string      `help:"Which faults: kill, stop, power, blackout, full, memory, readonly, clock, network, empty, older; and, only when named: away. Of Redis as cluster or sentinel: kill, failover, reshard, rolling." placeholder:"LIST"`
 	Away     time.Duration `help:"How long the fault away lasts." default:"1m"`
 	Outage   string        `help:"One server gone for long instead of all faults: clickhouse=10m. Load goes on until the archive has caught up. Only of the distributed pair." placeholder:"SERVER=TIME"`
 	Patience time.Duration `help:"At the end, for what must come right by itself." default:"2m"`
@@ -42,6 +43,12 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 		}
 		c.Pair = string(Distributed)
 	}
+	if c.Redis != Single {
+		if c.Pair == string(Embedded) {
+			return fmt.Errorf("redis %s: the embedded pair has none", c.Redis)
+		}
+		c.Pair = string(Distributed)
+	}
 	program := c.Canyu
 	if program == "" {
 		if program, err = os.Executable(); err != nil {
@@ -55,7 +62,7 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 	var errs []error
 	for _, pair := range pairs {
 		res, err := Run(ctx, Options{
-			Canyu: program, Pair: pair, Seed: c.Seed, Duration: c.Duration, Kills: c.Kills, Faults: faults, Away: c.Away, Outage: outage,
+			Canyu: program, Pair: pair, Seed: c.Seed, Duration: c.Duration, Kills: c.Kills, Faults: faults, Away: c.Away, Outage: outage, Redis: c.Redis,
 			Clients: c.Clients, Rate: c.Rate, Patience: c.Patience, Keep: c.Keep, Log: os.Stderr,
 		})
 		if res != nil && (err == nil || errors.Is(err, ErrDifference)) {
@@ -73,7 +80,11 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 
 // Write prints the table of faults and outcomes, and every difference.
 func (r *Result) Write(out io.Writer) {
-	fmt.Fprintf(out, "### %s, seed %d\n\n", r.Pair, r.Seed)
+	of := string(r.Pair)
+	if r.Redis == Cluster || r.Redis == Sentinel {
+		of += ", Redis as " + string(r.Redis)
+	}
+	fmt.Fprintf(out, "### %s, seed %d\n\n", of, r.Seed)
 	fmt.Fprintf(out, "%d kills among %d faults in %.0f s; %d submissions acknowledged, %d participants; live counts looked at %d times; with reconciliation %.0f s\n\n",
 		r.Kills, r.Faults, r.Load.Seconds(), r.Acknowledged, r.Participants, r.Looks, r.Took.Seconds())
 	rows := slices.Clone(r.Rows[1:])
@@ -93,6 +104,9 @@ func (r *Result) Write(out io.Writer) {
 	}
 	total.write(w)
 	w.Flush()
+	if r.Moves != nil {
+		fmt.Fprintf(out, "\n%s\n", r.Moves)
+	}
 	if r.Outage != nil {
 		fmt.Fprintf(out, "\n%s\n", r.Outage)
 	}

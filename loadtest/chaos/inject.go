@@ -22,6 +22,10 @@ type injector struct {
 	power sync.Mutex
 	cut   bool // an ingest node's power, at least once
 
+	redis sync.Mutex // held by a fault of several Redis processes: see together
+	moves Moves      // under redis
+	end   time.Time  // of the load
+
 	mu     sync.Mutex
 	active []int // rows of the book, the newest last
 }
@@ -32,11 +36,18 @@ var longGone = []string{"clickhouse", "redis"}
 // nodesOf are the processes that a fault can happen to. Each kind gets its share:
 // of two nodes of one kind every second turn.
 func (w *world) nodesOf(f Fault) []*node {
+	if w.several != nil && !slices.Contains(w.several.can(), f) {
+		return nil
+	}
 	var kinds []string
 	disk := false
 	switch f {
 	case Kill, Stop:
-		kinds = []string{"ingest", "rollup", "redis", "clickhouse", "server"}
+		kinds = []string{"ingest", "rollup", "redis", "clickhouse", "server", "sentinel"}
+	case Failover, Reshard, Rolling:
+		if w.several != nil {
+			kinds = []string{"redis"}
+		}
 	case Power, Full, Blackout:
 		kinds, disk = []string{"redis", "ingest", "server"}, f != Blackout || w.fsync == fsyncAlways
 	case Memory, ReadOnly, Empty, Older:
@@ -70,7 +81,7 @@ func (w *world) nodesOf(f Fault) []*node {
 }
 
 func (w *world) targets(f Fault) int {
-	if f == Network {
+	if f == Network && w.several == nil {
 		return len(w.breakable)
 	}
 	return len(w.nodesOf(f))
@@ -92,6 +103,10 @@ func (in *injector) run(ctx context.Context, plan []Event) {
 				in.alone(ctx, e, func() { in.blackout(ctx, e) })
 			default:
 				n := in.w.nodesOf(e.Fault)[e.Target]
+				if in.w.several != nil && slices.Contains(in.w.several.nodes(), n) {
+					in.together(ctx, n, e)
+					return
+				}
 				if e.Fault == Empty || e.Fault == Older || e.Fault == Power && n.kind == "ingest" {
 					in.alone(ctx, e, func() { in.happen(ctx, n, e) })
 					return
@@ -219,7 +234,8 @@ func (in *injector) happen(ctx context.Context, n *node, e Event) {
 		}
 	}
 	name := map[Fault]string{Kill: "kill -9", Stop: "SIGSTOP", Power: "power cut", Full: "disk full", Memory: "out of memory",
-		ReadOnly: "read-only", Clock: "wrong clock", Away: "away", Empty: "lost its data", Older: "older data"}[e.Fault]
+		ReadOnly: "read-only", Clock: "wrong clock", Away: "away", Empty: "lost its data", Older: "older data",
+		Failover: "failover"}[e.Fault]
 	if r == nil {
 		in.log("%s: %s did not happen: the process does not start", n.name, name)
 		in.book.differ("setup", "%s: %s did not happen: the process does not start", n.name, name)
@@ -251,6 +267,8 @@ func (in *injector) apply(ctx context.Context, n *node, r *run, e Event) error {
 	switch e.Fault {
 	case Kill, Away:
 		return gone(nothing)
+	case Failover:
+		return gone(func() error { return in.followed(ctx, n) })
 	case Stop:
 		if err := freeze(r.cmd.Process); err != nil {
 			return nil // it has ended by itself

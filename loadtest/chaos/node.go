@@ -14,7 +14,7 @@ import (
 // node is a process that is started again whenever it ends.
 type node struct {
 	name string
-	kind string // ingest, rollup, server, redis, clickhouse
+	kind string // ingest, rollup, server, redis, sentinel, clickhouse
 	args []string
 	env  []string
 	log  string
@@ -170,8 +170,29 @@ func (n *node) kill(ctx context.Context, meanwhile func() error) error {
 	return meanwhile()
 }
 
+// restart ends the process as an operator does, and it is started again.
+func (n *node) restart(patience time.Duration) error {
+	n.allowed.Lock()
+	defer n.allowed.Unlock()
+	r := n.alive()
+	if r == nil {
+		return errNotThere
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		_ = r.cmd.Process.Signal(syscall.SIGTERM) // again: Redis may say that it cannot right now
+		select {
+		case <-r.exited:
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+	return fmt.Errorf("%s did not end in time", n.name)
+}
+
 // server: not canyu's.
-func (n *node) server() bool { return n.kind == "redis" || n.kind == "clickhouse" }
+func (n *node) server() bool {
+	return n.kind == "redis" || n.kind == "sentinel" || n.kind == "clickhouse"
+}
 
 // stop ends the process for good: by SIGTERM, and by force where that is not enough.
 func (n *node) stop(patience time.Duration) (err error) {

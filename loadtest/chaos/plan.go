@@ -25,13 +25,21 @@ const (
 	Away     Fault = "away"     // Redis or ClickHouse killed, gone for long
 	Empty    Fault = "empty"    // Redis comes back without its data
 	Older    Fault = "older"    // Redis comes back with data of a while ago
+
+	// Of a Redis of several processes.
+	Failover Fault = "failover" // a master killed, and gone until its replica is in its place
+	Reshard  Fault = "reshard"  // 1,000 slots go from one master to another
+	Rolling  Fault = "rolling"  // every Redis restarted, one after the other
 )
 
 // usual are the faults that happen unless others are asked for.
 var usual = []Fault{Kill, Stop, Power, Blackout, Full, Memory, ReadOnly, Clock, Network, Empty, Older}
 
+// together are the faults of a Redis of several processes.
+var together = []Fault{Failover, Reshard, Rolling}
+
 // Faults are all that there are.
-var Faults = append(slices.Clone(usual), Away)
+var Faults = slices.Concat(usual, []Fault{Away}, together)
 
 // Event is a fault of the plan.
 type Event struct {
@@ -128,14 +136,15 @@ func Plan(o PlanOptions) []Event {
 			}
 		})
 	}
+	add(Failover, some(10), func(e *Event) { e.For = between(0, short/3) })
+	add(Reshard, some(15), func(*Event) {})
+	add(Rolling, 1, func(e *Event) { e.At = o.Duration/4 + o.Duration*time.Duration(rnd.IntN(100))/400 }) // it takes a while
 	slices.SortFunc(plan, func(a, b Event) int { return int(a.At - b.At) })
 	return plan
 }
 
+// parseFaults is nil where none are named: the usual ones.
 func parseFaults(s []string) ([]Fault, error) {
-	if len(s) == 0 {
-		return usual, nil
-	}
 	var faults []Fault
 	for _, name := range s {
 		f := Fault(name)

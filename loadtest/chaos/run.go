@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,6 +36,7 @@ type Options struct {
 	Outage   *Outage       // instead of all other faults; of the distributed pair
 	Clients  int
 	Rate     float64       // submissions per second, at most
+	Redis    Topology      // of the distributed pair: single
 	Fsync    string        // Redis' appendfsync: always
 	Patience time.Duration // at the end, for what must come right by itself
 	Keep     bool          // the folder; it is kept anyway where something differs
@@ -44,6 +46,7 @@ type Options struct {
 // Result is what a run found.
 type Result struct {
 	Pair         Pair
+	Redis        Topology
 	Seed         uint64
 	Took         time.Duration // all of it
 	Load         time.Duration
@@ -56,7 +59,8 @@ type Result struct {
 	Differences  []Difference   // the first of each kind
 	Found        map[string]int // how many there are of each kind
 	Outage       *Outage        // with what was seen
-	Left         []Fault        // that this machine cannot make
+	Left         []Fault        // that cannot be made here
+	Moves        *Moves         // of a Redis of several processes
 	Dir          string         // "" where it is gone
 }
 
@@ -69,8 +73,14 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	if o.Fsync == "" {
 		o.Fsync = fsyncAlways
 	}
+	if o.Redis == "" {
+		o.Redis = Single
+	}
 	if o.Faults == nil {
 		o.Faults = usual
+		if o.Redis != Single {
+			o.Faults = slices.Concat(usual, together)
+		}
 	}
 	if o.Outage != nil {
 		o.Faults, o.Duration = nil, o.Outage.duration(o.Patience)
@@ -83,7 +93,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	res = &Result{Pair: o.Pair, Seed: o.Seed, Dir: dir}
+	res = &Result{Pair: o.Pair, Redis: o.Redis, Seed: o.Seed, Dir: dir}
 	defer func() {
 		if err == nil && !o.Keep {
 			err = os.RemoveAll(dir)
@@ -122,18 +132,21 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 		log("planned: %s", e)
 	}
 	for _, f := range o.Faults {
-		if w.targets(f) == 0 && (f == Power || f == Blackout || f == Full || f == Clock && w.redis != nil) {
+		if w.targets(f) == 0 && (f == Power || f == Blackout || f == Full || f == Clock && w.redis != nil || w.several != nil || slices.Contains(together, f)) {
 			res.Left = append(res.Left, f)
 		}
 	}
 	b := newBook(classes, people)
-	in := &injector{w: w, log: log, book: b}
+	in := &injector{w: w, log: log, book: b, end: b.began.Add(o.Duration)}
 	c := &crowd{book: b, source: newSource(o.Seed, people, len(classes)), rate: o.Rate}
 	for _, d := range w.doors {
 		c.doors = append(c.doors, d.Addr())
 	}
 	res.Looks = breakAndLoad(ctx, &o, in, c, plan)
 	in.heal()
+	if w.several != nil {
+		res.Moves = &in.moves
+	}
 	res.Load = time.Since(b.began)
 	if ctx.Err() != nil {
 		return res, ctx.Err()

@@ -35,6 +35,9 @@ type world struct {
 	config string // of commands: straight to the servers
 
 	breakable []*Proxy // of the edges, those that faults happen to
+
+	several several         // instead of redis, a Redis of several processes
+	clients []*redis.Client // of theirs
 }
 
 // node adds a process; the caller says when it is ready.
@@ -96,7 +99,7 @@ func newWorld(ctx context.Context, o *Options, dir string, pupils []class) (w *w
 	if o.Pair == Embedded {
 		err = w.embedded()
 	} else {
-		err = w.distributed(ctx)
+		err = w.distributed(ctx, o.Redis)
 	}
 	if err != nil {
 		return w, err
@@ -137,37 +140,51 @@ func (w *world) embedded() error {
 }
 
 // distributed is two nodes that ingest and two that roll up, each with connections
-// of its own that can be broken.
-func (w *world) distributed(ctx context.Context) error {
-	redis, redisAddr, err := w.newRedis()
+// of its own that can be broken. To a Redis of several processes they are straight: it
+// tells its addresses itself.
+func (w *world) distributed(ctx context.Context, topology Topology) (err error) {
+	var redisURL, redisAddr string
+	switch topology {
+	case Single:
+		var n *node
+		if n, redisAddr, err = w.newRedis(); err == nil {
+			redisURL, err = "redis://"+redisAddr+"/0", w.begin(ctx, n)
+		}
+	case Cluster:
+		w.several, err = w.newCluster(ctx)
+	case Sentinel:
+		w.several, err = w.newSentinel(ctx)
+	default:
+		err = fmt.Errorf("redis %q: want %s, %s or %s", topology, Single, Cluster, Sentinel)
+	}
 	if err != nil {
 		return err
+	}
+	if w.several != nil {
+		redisURL = w.several.url()
 	}
 	clickhouse, clickhouseAddr, err := w.newClickHouse()
 	if err != nil {
 		return err
 	}
-	for _, n := range []*node{redis, clickhouse} {
-		if err := n.supervise(ctx); err != nil {
-			return err
-		}
-	}
-	for _, n := range []*node{redis, clickhouse} {
-		if n.serving(ctx, time.Minute) == nil {
-			return fmt.Errorf("%s does not start: see %s", n.name, n.log)
-		}
+	if err := w.begin(ctx, clickhouse); err != nil {
+		return err
 	}
 	lines := func(redis, clickhouse string) string {
-		return fmt.Sprintf("redis: redis://%s/0\nclickhouse: clickhouse://default@%s/canyu\n", redis, clickhouse)
+		return fmt.Sprintf("redis: %s\nclickhouse: clickhouse://default@%s/canyu\n", redis, clickhouse)
 	}
-	if w.config, err = w.configure("command", filepath.Join(w.dir, "command"), lines(redisAddr, clickhouseAddr)); err != nil {
+	if w.config, err = w.configure("command", filepath.Join(w.dir, "command"), lines(redisURL, clickhouseAddr)); err != nil {
 		return err
 	}
 	for _, name := range []string{"ingest-1", "ingest-2", "rollup-1", "rollup-2"} {
 		kind, _, _ := strings.Cut(name, "-")
-		toRedis, err := w.edge(kind+" → redis", redisAddr)
-		if err != nil {
-			return err
+		redis := redisURL
+		if w.several == nil {
+			toRedis, err := w.edge(kind+" → redis", redisAddr)
+			if err != nil {
+				return err
+			}
+			redis = "redis://" + toRedis.Addr() + "/0"
 		}
 		toClickHouse, err := w.edge(kind+" → clickhouse", clickhouseAddr)
 		if err != nil {
@@ -177,7 +194,7 @@ func (w *world) distributed(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		config, err := w.configure(name, d.dir, lines(toRedis.Addr(), toClickHouse.Addr()))
+		config, err := w.configure(name, d.dir, lines(redis, toClickHouse.Addr()))
 		if err != nil {
 			return err
 		}
@@ -193,6 +210,21 @@ func (w *world) distributed(ctx context.Context) error {
 			n.ready = func(context.Context) error { return nil } // it listens to nobody
 		}
 		n.disk = d
+	}
+	return nil
+}
+
+// begin starts nodes and waits until they serve.
+func (w *world) begin(ctx context.Context, nodes ...*node) error {
+	for _, n := range nodes {
+		if err := n.supervise(ctx); err != nil {
+			return err
+		}
+	}
+	for _, n := range nodes {
+		if n.serving(ctx, time.Minute) == nil {
+			return fmt.Errorf("%s does not start: see %s", n.name, n.log)
+		}
 	}
 	return nil
 }
@@ -216,6 +248,11 @@ func (w *world) ingest(name, kind, config, parts string) (*node, error) {
 func (w *world) command(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, w.canyu, append(args, "--config", w.config)...)
 	cmd.Env = append(os.Environ(), w.env...)
+	return w.output(cmd)
+}
+
+// output is what a command says.
+func (w *world) output(cmd *exec.Cmd) (string, error) {
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := w.host.start(cmd); err != nil {
@@ -225,12 +262,17 @@ func (w *world) command(ctx context.Context, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// whole waits until every process serves.
+// whole waits until every process serves, and none of several lags behind.
 func (w *world) whole(ctx context.Context, patience time.Duration) error {
 	var errs []error
 	for _, n := range w.nodes {
 		if n.serving(ctx, patience) == nil {
 			errs = append(errs, fmt.Errorf("%s does not serve", n.name))
+		}
+	}
+	if w.several != nil {
+		if err := poll(ctx, patience, w.several.whole); err != nil {
+			errs = append(errs, fmt.Errorf("redis is not whole: %w", err))
 		}
 	}
 	return errors.Join(errs...)
@@ -256,6 +298,9 @@ func (w *world) close() error {
 	}
 	if w.redis != nil {
 		_ = w.redis.Close()
+	}
+	for _, c := range w.clients {
+		_ = c.Close()
 	}
 	for _, n := range w.nodes {
 		if n.disk.real() {
