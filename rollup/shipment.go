@@ -32,6 +32,8 @@ type shipment struct {
 	w        *Worker
 	activity string
 	duty     *duty
+	underWay bool      // it is among the worker's
+	gaveWay  time.Time // when it last began to
 
 	read    []string // position for each shard: up to here it is in the archive, or set aside
 	ahead   bool     // something was read that is not acknowledged
@@ -90,6 +92,9 @@ func (s *shipment) step(ctx context.Context, finish bool) (n int, more bool, err
 			return 0, false, cmp.Or(err, s.left(finish))
 		}
 	}
+	if !finish && s.givesWay() {
+		return 0, false, nil
+	}
 	err = s.duty.do(ctx, func(ctx context.Context) error {
 		if err := s.recall(ctx); err != nil {
 			return err
@@ -106,6 +111,7 @@ func (s *shipment) step(ctx context.Context, finish bool) (n int, more bool, err
 		return nil
 	})
 	if errors.Is(err, errBusy) {
+		s.atRest()
 		s.reset() // whoever has the duty now begins from the log, and so shall we
 		s.w.note(s.activity, func(st *Status) { st.oldest = time.Time{} })
 		if !finish {
@@ -128,6 +134,36 @@ func (s *shipment) step(ctx context.Context, finish bool) (n int, more bool, err
 		}
 	}
 	return n, more, err
+}
+
+// turn is for how long a process goes on with one of several activities before it looks
+// whether another process would.
+const turn = 5 * time.Second
+
+// givesWay: other activities are under way in this process, so another process, which
+// may have none, gets the first chance of this one. Else it is under way from here on.
+func (s *shipment) givesWay() bool {
+	if s.underWay {
+		return false
+	}
+	if s.w.underWay.Add(1) > 1 {
+		if time.Since(s.gaveWay) >= turn {
+			s.gaveWay = time.Now()
+		}
+		if time.Since(s.gaveWay) < 2*idle { // it looks once every idle
+			s.w.underWay.Add(-1)
+			return true
+		}
+	}
+	s.underWay = true
+	return false
+}
+
+func (s *shipment) atRest() {
+	if s.underWay {
+		s.underWay = false
+		s.w.underWay.Add(-1)
+	}
 }
 
 // left is errAside where something stays behind at the end.
@@ -263,6 +299,7 @@ func restate(ctx context.Context, a canyu.Archive, activity string, classes map[
 
 // release lets another process have its turn, best effort: the claim runs out.
 func (s *shipment) release(ctx context.Context) {
+	s.atRest()
 	if err := s.duty.release(ctx); err != nil {
 		s.w.log().Debug("cannot release a claim; it runs out", "activity", s.activity, "error", err)
 	}

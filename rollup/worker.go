@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -22,7 +23,8 @@ const (
 )
 
 // Worker brings the archives of its activities up to their ledgers. Several
-// processes may run one: each activity is done by one of them at a time.
+// processes may run one: each activity is done by one of them at a time, and one that
+// has some under way leaves others to the rest.
 type Worker struct {
 	Ledger     canyu.Ledger
 	Archive    canyu.Archive
@@ -33,6 +35,8 @@ type Worker struct {
 	DeadLetters string
 	Log         *slog.Logger
 	Now         func() time.Time // nil: time.Now
+
+	underWay atomic.Int32 // activities whose duty is held or asked for
 
 	mu     sync.Mutex
 	status map[string]Status
