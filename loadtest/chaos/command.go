@@ -16,6 +16,7 @@ import (
 type Command struct {
 	Pair     string        `help:"Engines: embedded, distributed, or both, one after the other." enum:"embedded,distributed,both" default:"both"`
 	Redis    Topology      `help:"Redis of the distributed pair: single, cluster (3 masters, 3 replicas) or sentinel (a master, 2 replicas, 3 sentinels)." enum:"single,cluster,sentinel" default:"single"`
+	Archive  Topology      `help:"ClickHouse of the distributed pair: single or cluster (2 replicas and a ZooKeeper, which --outage can name too; clickhouse is the first replica)." enum:"single,cluster" default:"single" name:"clickhouse"`
 	Seed     uint64        `help:"Of faults and load: the same seed plans the same." default:"1"`
 	Kills    int           `help:"How many times a process is killed; other faults in proportion." default:"40"`
 	Duration time.Duration `help:"Of the faults." default:"2m"`
@@ -41,6 +42,9 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 		if outage, err = parseOutage(c.Outage); err != nil {
 			return err
 		}
+		if outage.Of == "zookeeper" && c.Archive != Cluster {
+			return errors.New("zookeeper: only with --clickhouse cluster")
+		}
 		c.Pair = string(Distributed)
 	}
 	if c.Redis != Single {
@@ -62,7 +66,7 @@ func (c *Command) Run(ctx context.Context, out io.Writer) error {
 	var errs []error
 	for _, pair := range pairs {
 		res, err := Run(ctx, Options{
-			Canyu: program, Pair: pair, Seed: c.Seed, Duration: c.Duration, Kills: c.Kills, Faults: faults, Away: c.Away, Outage: outage, Redis: c.Redis,
+			Canyu: program, Pair: pair, Seed: c.Seed, Duration: c.Duration, Kills: c.Kills, Faults: faults, Away: c.Away, Outage: outage, Redis: c.Redis, Archive: c.Archive,
 			Clients: c.Clients, Rate: c.Rate, Patience: c.Patience, Keep: c.Keep, Log: os.Stderr,
 		})
 		if res != nil && (err == nil || errors.Is(err, ErrDifference)) {

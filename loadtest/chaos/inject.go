@@ -31,7 +31,7 @@ type injector struct {
 }
 
 // longGone are the kinds that Away happens to, in the order of its targets.
-var longGone = []string{"clickhouse", "redis"}
+var longGone = []string{"clickhouse", "redis", "zookeeper"}
 
 // nodesOf are the processes that a fault can happen to. Each kind gets its share:
 // of two nodes of one kind every second turn.

@@ -14,7 +14,7 @@ import (
 // node is a process that is started again whenever it ends.
 type node struct {
 	name string
-	kind string // ingest, rollup, server, redis, sentinel, clickhouse
+	kind string // ingest, rollup, server, redis, sentinel, clickhouse, zookeeper
 	args []string
 	env  []string
 	log  string
@@ -191,7 +191,7 @@ func (n *node) restart(patience time.Duration) error {
 
 // server: not canyu's.
 func (n *node) server() bool {
-	return n.kind == "redis" || n.kind == "sentinel" || n.kind == "clickhouse"
+	return n.kind == "redis" || n.kind == "sentinel" || n.kind == "clickhouse" || n.kind == "zookeeper"
 }
 
 // stop ends the process for good: by SIGTERM, and by force where that is not enough.

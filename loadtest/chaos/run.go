@@ -37,6 +37,7 @@ type Options struct {
 	Clients  int
 	Rate     float64       // submissions per second, at most
 	Redis    Topology      // of the distributed pair: single
+	Archive  Topology      // of the distributed pair, which is ClickHouse: single
 	Fsync    string        // Redis' appendfsync: always
 	Patience time.Duration // at the end, for what must come right by itself
 	Keep     bool          // the folder; it is kept anyway where something differs

@@ -103,7 +103,7 @@ const clickhouseUsers = `<yandex>
 
 // newClickHouse has a plain folder: 18.16 knows no fsync, and nobody promises what
 // such a server keeps when the power fails.
-func (w *world) newClickHouse() (n *node, addr string, err error) {
+func (w *world) newClickHouse(name, ping string) (n *node, addr string, err error) {
 	path, err := program("clickhouse-server")
 	if err != nil {
 		return nil, "", err
@@ -114,7 +114,7 @@ func (w *world) newClickHouse() (n *node, addr string, err error) {
 			return nil, "", err
 		}
 	}
-	dir := filepath.Join(w.dir, "clickhouse")
+	dir := filepath.Join(w.dir, name)
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		return nil, "", err
 	}
@@ -125,8 +125,8 @@ func (w *world) newClickHouse() (n *node, addr string, err error) {
 	); err != nil {
 		return nil, "", err
 	}
-	n = w.node("clickhouse", "clickhouse", path, "--config-file="+config)
-	ping := "http://127.0.0.1:" + ports[0] + "/ping"
+	n = w.node(name, "clickhouse", path, "--config-file="+config)
+	ping = "http://127.0.0.1:" + ports[0] + ping
 	n.ready = func(ctx context.Context) error {
 		nc, err := (&net.Dialer{}).DialContext(ctx, "tcp4", "127.0.0.1:"+ports[1])
 		if err != nil {

@@ -99,7 +99,7 @@ func newWorld(ctx context.Context, o *Options, dir string, pupils []class) (w *w
 	if o.Pair == Embedded {
 		err = w.embedded()
 	} else {
-		err = w.distributed(ctx, o.Redis)
+		err = w.distributed(ctx, o.Redis, o.Archive)
 	}
 	if err != nil {
 		return w, err
@@ -142,7 +142,7 @@ func (w *world) embedded() error {
 // distributed is two nodes that ingest and two that roll up, each with connections
 // of its own that can be broken. To a Redis of several processes they are straight: it
 // tells its addresses itself.
-func (w *world) distributed(ctx context.Context, topology Topology) (err error) {
+func (w *world) distributed(ctx context.Context, topology, archive Topology) (err error) {
 	var redisURL, redisAddr string
 	switch topology {
 	case Single:
@@ -163,17 +163,14 @@ func (w *world) distributed(ctx context.Context, topology Topology) (err error) 
 	if w.several != nil {
 		redisURL = w.several.url()
 	}
-	clickhouse, clickhouseAddr, err := w.newClickHouse()
+	clickhouses, database, err := w.clickhouses(ctx, archive)
 	if err != nil {
 		return err
 	}
-	if err := w.begin(ctx, clickhouse); err != nil {
-		return err
+	lines := func(redis string, clickhouses []string) string {
+		return fmt.Sprintf("redis: %s\nclickhouse: clickhouse://default@%s/%s\n", redis, strings.Join(clickhouses, ","), database)
 	}
-	lines := func(redis, clickhouse string) string {
-		return fmt.Sprintf("redis: %s\nclickhouse: clickhouse://default@%s/canyu\n", redis, clickhouse)
-	}
-	if w.config, err = w.configure("command", filepath.Join(w.dir, "command"), lines(redisURL, clickhouseAddr)); err != nil {
+	if w.config, err = w.configure("command", filepath.Join(w.dir, "command"), lines(redisURL, clickhouses)); err != nil {
 		return err
 	}
 	for _, name := range []string{"ingest-1", "ingest-2", "rollup-1", "rollup-2"} {
@@ -186,15 +183,19 @@ func (w *world) distributed(ctx context.Context, topology Topology) (err error) 
 			}
 			redis = "redis://" + toRedis.Addr() + "/0"
 		}
-		toClickHouse, err := w.edge(kind+" → clickhouse", clickhouseAddr)
-		if err != nil {
-			return err
+		var toClickHouse []string
+		for _, addr := range clickhouses {
+			edge, err := w.edge(kind+" → clickhouse", addr)
+			if err != nil {
+				return err
+			}
+			toClickHouse = append(toClickHouse, edge.Addr())
 		}
 		d, err := w.host.newDisk(w.dir, name)
 		if err != nil {
 			return err
 		}
-		config, err := w.configure(name, d.dir, lines(redis, toClickHouse.Addr()))
+		config, err := w.configure(name, d.dir, lines(redis, toClickHouse))
 		if err != nil {
 			return err
 		}
