@@ -16,7 +16,7 @@ import (
 
 const (
 	clusterMasters = 3
-	clusterShards  = 2 * clusterMasters
+	clusterShards  = 3 * clusterMasters // of which one or more lie in the lowest slots of a master
 	slots          = 16384
 	resharded      = 1000 // slots at a time
 )
@@ -130,6 +130,8 @@ func (c *cluster) url() string {
 	}
 	return fmt.Sprintf("redis+cluster://%s?%s&shards=%d&replicas=1", c.members[0].addr, strings.Join(others, "&"), clusterShards)
 }
+
+func (c *cluster) shards() int { return clusterShards }
 
 func (c *cluster) can() []Fault { return []Fault{Kill, Failover, Reshard, Rolling} }
 

@@ -84,6 +84,8 @@ func (s *sentinel) url() string {
 	return fmt.Sprintf("redis+sentinel://%s/0?%s&master_name=%s&replicas=1", s.sentinels[0].addr, strings.Join(others, "&"), masterName)
 }
 
+func (s *sentinel) shards() int { return 1 }
+
 func (s *sentinel) can() []Fault { return []Fault{Kill, Failover, Rolling} }
 
 func (s *sentinel) nodes() (nodes []*node) {

@@ -25,7 +25,8 @@ const (
 
 // several is a Redis of several processes that goes on where one is lost.
 type several interface {
-	url() string
+	url() string // for canyu
+	shards() int
 	can() []Fault
 	nodes() []*node                                // in the order of a rolling restart
 	masters(ctx context.Context) ([]*node, error)  // those that there are now
