@@ -15,7 +15,7 @@ build() (
   mkdir -p "$2"
   target=$(cd "$2" && pwd)
   cd "$1"
-  version=$(git describe --tags --always --dirty | sed 's/^v//')
+  version=$(git describe --tags --always --abbrev=12 --dirty | sed 's/^v//')
   stage=$(mktemp -d)
   trap 'rm -rf "$stage"' EXIT
   for arch in "${platforms[@]}"; do
