@@ -25,6 +25,7 @@ need systemd-analyze systemd
 need nginx nginx-light
 need haproxy haproxy
 need prometheus prometheus
+[[ -z ${CANYU_TEST_CLICKHOUSE_CLUSTER:-} || -e /usr/share/java/zookeeper.jar ]] || packages+=(libzookeeper-java default-jre-headless)
 fonts=/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
 [[ -e $fonts ]] || packages+=(fonts-noto-cjk)
 [[ ${#packages[@]} -gt 0 ]] || exit 0
