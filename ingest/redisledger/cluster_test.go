@@ -16,7 +16,7 @@ import (
 
 func TestContractOnACluster(t *testing.T) {
 	t.Parallel()
-	all := newCluster(t, 3)
+	all := newCluster(t, 3, 0)
 	s := &store{url: fmt.Sprintf("redis+cluster://%s?addr=%s&shards=3", all[0].addr(), all[1].addr())}
 	for _, c := range all {
 		s.masters = append(s.masters, c.Client)
@@ -166,6 +166,65 @@ func shardIsMoved(t *testing.T, s *store, all []*server) {
 	}
 	if n, err := l.Total(ctx, activity); err != nil || n != 13 {
 		t.Errorf("Total: %d, %v; want 13", n, err)
+	}
+}
+
+// A master is killed and its replica takes over: what was acknowledged is there, and what
+// could not be is recorded once. What has one server only is not acknowledged.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	const activity = "failover"
+	all := newCluster(t, 3, 3)
+	l := (&store{url: fmt.Sprintf("redis+cluster://%s?addr=%s&shards=3&replicas=1", all[0].addr(), all[2].addr())}).open(t)
+	defer l.Close()
+	epoch := begin(t, l, activity)
+	sequence, acknowledged := uint64(0), uint64(0)
+	// record is one batch of three new pupils of each of nine schools.
+	record := func() error {
+		b := batch(activity, epoch, sequence+1)
+		b.After = acknowledged
+		for i := range 27 {
+			b.Participations = append(b.Participations, canyu.Participation{Class: canyu.Class{School: canyu.SchoolCode(i%9 + 1), Grade: 3, Number: 2},
+				Role: canyu.Student, Participant: canyu.Participant(27*int(sequence) + i)})
+		}
+		err := l.Record(t.Context(), b)
+		if errors.Is(err, canyu.ErrLost) || errors.Is(err, canyu.ErrStale) {
+			t.Fatal(err)
+		}
+		if err == nil {
+			sequence++
+			acknowledged = sequence
+			for i, o := range b.Outcomes {
+				if !o.Counted {
+					t.Fatalf("batch %d, participation %d: %+v", sequence, i, o)
+				}
+			}
+		}
+		return err
+	}
+	until(t, "nothing is acknowledged", func() bool { return record() == nil })
+	for range 20 {
+		if err := record(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all[1].kill()
+	until(t, "nobody takes over", func() bool {
+		_ = record()
+		role, err := all[4].Do(t.Context(), "role").Slice()
+		return err == nil && role[0] == "master"
+	})
+	if err := record(); err == nil {
+		t.Error("what only one server has is acknowledged")
+	}
+	all[1].start(t) // as a replica
+	before := acknowledged
+	until(t, "after the failover nothing is acknowledged", func() bool { return record() == nil && acknowledged > before+5 })
+	if n, err := l.Total(t.Context(), activity); err != nil || n != 27*int(acknowledged) {
+		t.Errorf("Total: %d, %v; want %d", n, err, 27*acknowledged)
+	}
+	if mark, err := l.Begin(t.Context(), activity, epoch, "key"); err != nil || mark != epoch {
+		t.Errorf("Begin: %q, %v", mark, err)
 	}
 }
 

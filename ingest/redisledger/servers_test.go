@@ -75,28 +75,38 @@ func until(t *testing.T, otherwise string, done func() bool) {
 	}
 }
 
-// newCluster is one of so many masters without replicas.
-func newCluster(t *testing.T, masters int) []*server {
+// newCluster is one of so many masters and, after them, a replica of each, or none.
+func newCluster(t *testing.T, masters, replicas int) []*server {
 	t.Helper()
-	ports := freePorts(t, 2*masters)
+	ports := freePorts(t, 2*(masters+replicas))
 	var all []*server
-	for i := range masters {
+	for i := range masters + replicas {
 		all = append(all, newServer(t, ports[2*i], "--cluster-enabled", "yes", "--cluster-port", fmt.Sprint(ports[2*i+1]),
-			"--cluster-node-timeout", "2000"))
+			"--cluster-node-timeout", "1500", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"))
+	}
+	do := func(s *server, args ...any) string {
+		t.Helper()
+		reply, err := s.Do(t.Context(), args...).Text()
+		if err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		return reply
 	}
 	for i, s := range all {
-		from, to := i*16384/masters, (i+1)*16384/masters-1
-		if err := s.Do(t.Context(), "cluster", "addslotsrange", from, to).Err(); err != nil {
-			t.Fatal(err)
+		do(s, "cluster", "set-config-epoch", i+1)
+		if i < masters {
+			do(s, "cluster", "addslotsrange", i*16384/masters, (i+1)*16384/masters-1)
 		}
-		if err := s.Do(t.Context(), "cluster", "set-config-epoch", i+1).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if err := all[0].Do(t.Context(), "cluster", "meet", "127.0.0.1", ports[2*i], ports[2*i+1]).Err(); err != nil {
-			t.Fatal(err)
-		}
+		do(all[0], "cluster", "meet", "127.0.0.1", ports[2*i], ports[2*i+1])
 	}
 	whole(t, all)
+	for i, s := range all[masters:] {
+		do(s, "cluster", "replicate", do(all[i], "cluster", "myid"))
+		until(t, "the replica does not follow its master", func() bool {
+			info, err := s.Info(t.Context(), "replication").Result()
+			return err == nil && strings.Contains(info, "master_link_status:up")
+		})
+	}
 	return all
 }
 
