@@ -11,11 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest"
 	"github.com/canyu/canyu/ingest/redisledger"
+	"github.com/canyu/canyu/rollup/clickhousearchive"
 )
 
 // Flags are the settings that every command takes. One that is given on the
@@ -25,7 +24,7 @@ type Flags struct {
 	Config     string   `help:"Configuration file. (default: canyu.yaml, where there is one)" env:"CANYU_CONFIG" placeholder:"FILE"`
 	Data       string   `help:"Folder of everything kept on this machine. (default: data)" env:"CANYU_DATA" placeholder:"DIR"`
 	Redis      string   `help:"Ledger in Redis: redis://host:6379/0, redis+sentinel://… or redis+cluster://…. Needs --clickhouse." env:"CANYU_REDIS" placeholder:"URL"`
-	Clickhouse string   `help:"Archive in ClickHouse: clickhouse://host:9000/canyu or http://…. Needs --redis." env:"CANYU_CLICKHOUSE" placeholder:"DSN"`
+	Clickhouse string   `help:"Archive in ClickHouse: clickhouse://host:9000/canyu or http://…; a cluster: a:9000,b:9000/canyu?cluster=NAME. Needs --redis." env:"CANYU_CLICKHOUSE" placeholder:"DSN"`
 	KeyFile    string   `help:"File with the secret that keys the participants. (default: key in the data folder)" env:"CANYU_KEY_FILE" placeholder:"FILE"`
 	Listen     string   `help:"Address to serve on. (default: 127.0.0.1:8080)" env:"CANYU_LISTEN" placeholder:"ADDR"`
 	Run        []string `help:"Parts to run: ingest,rollup,reports. (default: all)" env:"CANYU_RUN" placeholder:"PARTS" name:"run"`
@@ -147,7 +146,7 @@ func (s *settings) check() (errs []error) {
 		}
 	}
 	if s.Clickhouse != "" {
-		if _, err := clickhouse.ParseDSN(s.Clickhouse); err != nil {
+		if err := clickhousearchive.CheckAddress(s.Clickhouse); err != nil {
 			wrong("clickhouse: %w", redacted(s.Clickhouse, err))
 		}
 	}

@@ -47,6 +47,12 @@ const (
 
 var clusterName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 
+// CheckAddress is an error where Open could not read the DSN.
+func CheckAddress(dsn string) error {
+	_, _, err := options(dsn)
+	return err
+}
+
 // options reads a DSN; cluster is a parameter of ours.
 func options(dsn string) (opts *clickhouse.Options, cluster string, err error) {
 	opts, err = clickhouse.ParseDSN(dsn)
