@@ -59,6 +59,7 @@ const (
 	AuditErase   = "participant.erase"
 	AuditCount   = "held.count" // what was held is counted
 	AuditDismiss = "held.dismiss"
+	AuditSwitch  = "switch.turn" // by an operator: see Switch
 )
 
 // AuditArchive is the part of an Archive that keeps the audit log. Nothing in it is

@@ -92,6 +92,9 @@ func (h *hub) feed(c net.Conn, key watchKey, how shown) {
 	}
 	for seen := uint64(0); ; {
 		e := w.out[how].Load()
+		if e.last {
+			return
+		}
 		if e.number != seen && !send(e.counts) || e.beat != nil && !send(e.beat) {
 			return
 		}

@@ -61,6 +61,7 @@ type event struct {
 	number uint64 // of the counts; a beat has that of the counts before it
 	counts []byte
 	beat   []byte        // nil where the counts are new
+	last   bool          // there are no more
 	next   chan struct{} // closed when there is a newer one
 }
 
@@ -220,6 +221,10 @@ func (w *watch) run(key watchKey) {
 		if !ok {
 			return
 		}
+		if w.hub.s.down(key.activity, canyu.SwitchPage) {
+			w.hub.end(key, w)
+			return
+		}
 		large := len(w.classes) > largeRegion
 		if large {
 			select {
@@ -233,7 +238,7 @@ func (w *watch) run(key watchKey) {
 		if large {
 			time.AfterFunc(9*w.took, func() { <-w.hub.turn })
 		}
-		every := max(liveEvery, 20*w.took)
+		every := max(w.hub.every(w.a), 20*w.took)
 		if first {
 			every = rand.N(every)
 		}
@@ -257,7 +262,7 @@ func (w *watch) look(viewers [shownKinds]int) {
 	for how := range w.out {
 		fresh = fresh || viewers[how] > 0 && w.out[how].Load().number == 0
 	}
-	if !fresh && time.Since(w.told) < beatEvery {
+	if !fresh && time.Since(w.told) < beatEvery-liveEvery/2 {
 		return
 	}
 	w.told = time.Now()
@@ -283,6 +288,18 @@ func (w *watch) tell(how shown, fresh bool) {
 	}
 	w.out[how].Store(e)
 	close(was.next)
+}
+
+// end tells the viewers of a watch to go; those who come later have another one.
+func (h *hub) end(key watchKey, w *watch) {
+	h.mu.Lock()
+	delete(h.watches, key)
+	h.mu.Unlock()
+	for how := range w.out {
+		was := w.out[how].Load()
+		w.out[how].Store(&event{number: was.number, counts: was.counts, last: true, next: make(chan struct{})})
+		close(was.next)
+	}
 }
 
 // shown is the view as it is told; numbers that were never read are null.
@@ -329,7 +346,7 @@ func (w *watch) read() (changed bool) {
 	started := time.Now()
 	tallies, err := s.tallies(deadline, w.a, classes)
 	w.took = time.Since(started)
-	every := max(liveEvery, 20*w.took)
+	every := max(w.hub.every(w.a), 20*w.took)
 	if !w.readAt.IsZero() {
 		every = max(every, started.Sub(w.readAt))
 	}

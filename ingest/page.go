@@ -111,6 +111,8 @@ type pageRequest struct {
 	at   choice // what the address or the form says has been chosen
 	told *Notice
 
+	switches canyu.Switches
+
 	today canyu.Day
 	sign  func(screen string) string // makes the page's token; nil: none is wanted
 }
@@ -131,6 +133,9 @@ func (s *Server) newPage(ctx *fasthttp.RequestCtx, a *canyu.Activity) *pageReque
 	p.T = p.Theme.textsIn(p.Lang)
 	p.Heading = a.Title.In(p.Lang)
 	if a.ID != "" {
+		if s.Switches != nil {
+			p.switches = s.Switches(a.ID)
+		}
 		p.today = a.DayOf(s.now())
 		p.sign = s.signs(p)
 		p.Grey = p.Theme.Grey.On(p.today)

@@ -98,10 +98,10 @@ func (p *pageRequest) thanks(role canyu.Role) {
 		Role:  role.String(),
 		Day:   p.T.day(p.today),
 	}
-	if p.a.Wall != nil {
+	if p.a.Wall != nil && !p.switches.Down(canyu.SwitchWall) {
 		p.Thanks.Wall = wallURL(p.a, "school", p.at.school, "lang", p.lang)
 	}
-	if p.a.Public.Counts != canyu.NoCounts {
+	if p.a.Public.Counts != canyu.NoCounts && !p.switches.Down(canyu.SwitchPage) {
 		p.Thanks.Counts = "/v1/activities/" + p.a.ID + "/counts?school=" + url.QueryEscape(p.at.school)
 	}
 }
@@ -111,7 +111,7 @@ func (p *pageRequest) thanks(role canyu.Role) {
 // be told the same number.
 func (p *pageRequest) schoolCount(s *Server, r *canyu.Roster, role canyu.Role) string {
 	sc, _, _ := p.at.find(r)
-	if sc == nil {
+	if sc == nil || p.switches.Down(canyu.SwitchPage) {
 		return ""
 	}
 	public := p.a.Policy(sc.Region).Public

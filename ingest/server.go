@@ -44,8 +44,13 @@ type Config struct {
 	PerAddress   int                     // of them from one address; 0: any number
 	Watch        bool                    // abuse is held apart or slowed down
 	Proxies      []netip.Prefix          // whose X-Forwarded-For is believed
-	Now          func() time.Time
-	Log          *slog.Logger
+	// Switches are how those of an activity stand; nil: as usual.
+	Switches func(activity string) canyu.Switches
+	// Settle is how long Run may wait for ledger and roster before it serves, where
+	// others listen meanwhile; 0: not at all.
+	Settle time.Duration
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Server is canyu over HTTP.
@@ -169,6 +174,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	defer wg.Wait()
 	defer stop()
 
+	s.settle(ctx)
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(Entrance(ln, s.http, s.Log)) }()
 	select {
@@ -183,6 +189,23 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		return fmt.Errorf("cannot finish every request: %w", err)
 	}
 	return nil
+}
+
+// settle waits until submissions can be counted, within Settle.
+func (s *Server) settle(ctx context.Context) {
+	counting := func() bool {
+		for _, a := range s.activities {
+			if a.state.Load().err != nil && !a.isPurged() {
+				return false
+			}
+		}
+		return s.classes.Load() != nil
+	}
+	for end := time.Now().Add(s.Settle); time.Now().Before(end) && !counting(); {
+		if !pause(ctx, 10*time.Millisecond) {
+			return
+		}
+	}
 }
 
 // pause waits, and is false when ctx has ended.

@@ -231,6 +231,10 @@ func (s *Server) wall(ctx *fasthttp.RequestCtx, id string) {
 	case a.Wall == nil:
 		p.Notice, p.Detail = wallTexts[p.Lang]["none"], wallTexts[p.Lang]["none.hint"]
 		p.write(fasthttp.StatusNotFound, "notice")
+	case s.down(a.ID, canyu.SwitchPage):
+		v := &wallView{view: &p.view, W: wallTexts[p.Lang], Home: "/a/" + a.ID, Off: true}
+		ctx.Response.Header.Set("Retry-After", "60")
+		writeWall(ctx, p, v, fasthttp.StatusServiceUnavailable)
 	case method == "POST":
 		s.report(ctx, p)
 	default:

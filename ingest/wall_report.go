@@ -177,6 +177,9 @@ type wallRead struct {
 
 // get waits for the one that reads the same page, or reads it.
 func (c *wallCache) get(s *Server, a *canyu.Activity, ask wallAsk) (*wallPage, error) {
+	if s.down(a.ID, canyu.SwitchWall) {
+		return &wallPage{Messages: []slip{}}, nil
+	}
 	now := s.now()
 	c.mu.Lock()
 	r := c.pages[ask]

@@ -39,8 +39,10 @@ type Pages struct {
 	// ClassLinks writes a school's printable sheet of class links, a whole HTML page.
 	// nil leaves it out.
 	ClassLinks func(ctx context.Context, a *canyu.Activity, school *canyu.School, lang string) ([]byte, error)
-	Now        func() time.Time // time.Now if nil
-	Log        *slog.Logger     // slog.Default() if nil
+	// Switches are how those of an activity stand; nil: as usual.
+	Switches func(activity string) canyu.Switches
+	Now      func() time.Time // time.Now if nil
+	Log      *slog.Logger     // slog.Default() if nil
 
 	rosters    cache[struct{}, *canyu.Roster]
 	censuses   cache[place, *census]
@@ -115,7 +117,19 @@ func (r *visit) survive() {
 	}
 }
 
-var errNoPage = errors.New("no page has this address")
+var (
+	errNoPage   = errors.New("no page has this address")
+	errPageOnly = errors.New("nothing is exported while only the page is served")
+)
+
+// exports is errPageOnly where what is asked for is a file to take home, which has to
+// wait while only the student page is served.
+func (r *visit) exports(file string) error {
+	if r.p.Switches != nil && strings.Contains(file, ".") && r.p.Switches(r.activity.ID).Down(canyu.SwitchPage) {
+		return errPageOnly
+	}
+	return nil
+}
 
 // refuse says why there is no page, in the visitor's language.
 func (r *visit) refuse(err error) {
@@ -133,6 +147,9 @@ func (r *visit) refuse(err error) {
 		r.unauthorised("revoked")
 	case errors.Is(err, canyu.ErrLink):
 		r.unauthorised("badlink")
+	case errors.Is(err, errPageOnly):
+		r.ctx.Response.Header.Set("Retry-After", "60")
+		r.notice(fasthttp.StatusServiceUnavailable, "pageonly")
 	default:
 		r.p.log().Error("cannot draw a page", "path", string(r.ctx.Path()), "error", err)
 		r.ctx.Response.Header.Set("Retry-After", "5")

@@ -72,6 +72,9 @@ func (r *visit) bureau(text, file string) error {
 	if err := r.choose(func(activity string) canyu.Scope { return regionScope(region, activity) }); err != nil {
 		return err
 	}
+	if err := r.exports(file); err != nil {
+		return err
+	}
 	where := place{activity: r.activity.ID, region: region}
 	if strings.HasPrefix(file, "report.") {
 		return r.exportReport(region, strings.TrimPrefix(file, "report."))

@@ -104,6 +104,9 @@ func (r *visit) school(text, file string) error {
 	if school == nil {
 		return errNoPage
 	}
+	if err := r.exports(file); err != nil {
+		return err
+	}
 	if file == "held" {
 		r.Heading = school.Name
 		return r.held(want, []*canyu.School{school})

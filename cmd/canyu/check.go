@@ -18,14 +18,11 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return fmt.Errorf("the configuration has mistakes:\n%w", err)
 	}
-	calendar, err := reports.LoadCalendar(s.Calendar)
+	calendar, err := s.checkPlans()
 	if err != nil {
 		return err
 	}
 	for _, a := range s.activities {
-		if _, err := reports.PlannedDays(a, calendar, a.LastDay); err != nil {
-			return fmt.Errorf("activity %s: %w", a.ID, err)
-		}
 		fmt.Fprintf(out, "activity %s: %s to %s, %d steps, reports at %02d:%02d to %d regions and %d schools\n",
 			a.ID, a.FirstDay, a.LastDay, len(a.Steps), a.Report.Hour, a.Report.Minute, len(a.Report.Recipients), len(a.Report.Schools))
 		keep := a.Retention.Days()
@@ -39,4 +36,18 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 	}
 	fmt.Fprintln(out, "the configuration is fine")
 	return nil
+}
+
+// checkPlans holds the days of reports against the calendar.
+func (s *settings) checkPlans() (*reports.Calendar, error) {
+	calendar, err := reports.LoadCalendar(s.Calendar)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range s.activities {
+		if _, err := reports.PlannedDays(a, calendar, a.LastDay); err != nil {
+			return nil, fmt.Errorf("activity %s: %w", a.ID, err)
+		}
+	}
+	return calendar, nil
 }

@@ -68,7 +68,7 @@ func (c *demoCommand) Run(ctx context.Context, out stdout, errOut stderr) (err e
 	if err != nil {
 		return err
 	}
-	return serve(ctx, s, e, log, func(url string) {
+	return serve(ctx, s, e, log, newHost(ctx, func(url string) {
 		id := s.activities[0].ID
 		go demoArrivals(ctx, url, s.activities[0], roster)
 		fmt.Fprintf(out, "canyu demo serves %s\n\n", url)
@@ -79,7 +79,7 @@ func (c *demoCommand) Run(ctx context.Context, out stdout, errOut stderr) (err e
 		fmt.Fprintf(out, "  today's report  canyu report render --config %s --region 341800 --date %s --out /tmp\n",
 			flags.Config, s.activities[0].DayOf(time.Now()))
 		fmt.Fprintf(out, "  reports go to   file://%s\n\n", filepath.ToSlash(filepath.Join(s.Outbox, "index.html")))
-	})
+	}))
 }
 
 // configure writes the demo's canyu.yaml, unless it is there from last time.

@@ -45,6 +45,7 @@ type commands struct {
 	Link        linkCommand        `cmd:"" help:"Signed links for classes, schools and bureaus, with a QR code."`
 	Report      reportCommand      `cmd:"" help:"The reports to the bureau."`
 	Verify      verifyCommand      `cmd:"" help:"Compare ledger and archive class by class; exit 1 on any difference."`
+	Switch      switchCommand      `cmd:"" help:"For a peak day: turn the wall off, live views slow, or serve the page only; without restart."`
 	Audit       auditCommand       `cmd:"" help:"Who did what: links, rosters, decisions, reports by hand, purges."`
 	Explain     explainCommand     `cmd:"" help:"From a report's number to rollups, facts and ledger, and what is in none of them and why."`
 	Deadletter  deadletterCommand  `cmd:"" help:"What the archive could not take."`

@@ -14,7 +14,7 @@ import (
 )
 
 // pages answers /school/…, /bureau/… and /pages/….
-func (s *settings) pages(e *engines, secret []byte, log *slog.Logger) fasthttp.RequestHandler {
+func (s *settings) pages(e *engines, secret []byte, switches func(string) canyu.Switches, log *slog.Logger) fasthttp.RequestHandler {
 	calendar, err := reports.LoadCalendar(s.Calendar)
 	if err != nil {
 		log.Error("the pages know no calendar", "error", err) // canyu check says more
@@ -24,10 +24,11 @@ func (s *settings) pages(e *engines, secret []byte, log *slog.Logger) fasthttp.R
 	watch := &reports.Sender{Archive: e.archive, Ledger: e.ledger, Calendar: calendar, Activities: s.activities, Log: log}
 	p := &reports.Pages{
 		Activities: s.activities, Archive: e.archive, Ledger: e.ledger, Links: keys, Calendar: calendar, Log: log,
-		Audit:   s.auditLog(e, secret),
-		Signer:  s.signer(secret),
-		Seats:   book.Done,
-		Receipt: book.Receipt,
+		Audit:    s.auditLog(e, secret),
+		Switches: switches,
+		Signer:   s.signer(secret),
+		Seats:    book.Done,
+		Receipt:  book.Receipt,
 		ClassLinks: func(_ context.Context, a *canyu.Activity, school *canyu.School, lang string) ([]byte, error) {
 			sheet := linksheet.Sheet{Lang: lang, Activity: a, School: school, Expires: (a.LastDay + canyu.LatestReport).End(a.Zone)}
 			sheet.Link = func(class canyu.SchoolClass) (string, error) {

@@ -57,9 +57,9 @@ func (n *node) start() {
 
 func (n *node) launch() {
 	v := &server{t: n.s.t, url: "http://" + n.address, done: make(chan error, 1), out: new(syncBuffer), log: new(syncBuffer)}
-	v.cmd = exec.Command(os.Args[0], "serve", "--config", n.s.config, "--data", filepath.Join(n.s.dir, n.name), "--key-file", filepath.Join(n.s.dir, "data", "key"),
+	v.cmd = exec.Command(program(n.s.t, false), "serve", "--config", n.s.config, "--data", filepath.Join(n.s.dir, n.name), "--key-file", filepath.Join(n.s.dir, "data", "key"),
 		"--run", n.part, "--listen", n.address, "--metrics-listen", n.asked)
-	v.cmd.Env = append(os.Environ(), "CANYU_TEST_IS_CANYU=1")
+	v.cmd.Env = environment()
 	v.cmd.Stdout, v.cmd.Stderr = v.out, v.log
 	check(n.s.t, v.cmd.Start())
 	go func() { v.done <- v.cmd.Wait() }()

@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"os/signal"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,11 @@ type serveCommand struct{ Flags }
 
 // Run serves until ctx ends.
 func (c *serveCommand) Run(ctx context.Context, out stdout, errOut stderr) error {
+	h := newHost(ctx, func(url string) {
+		fmt.Fprintf(out, "canyu serves %s\n", url)
+	})
+	signal.Notify(h.asked, syscall.SIGHUP)
+	defer signal.Stop(h.asked)
 	s, err := c.settings()
 	if err != nil {
 		return err
@@ -45,21 +51,19 @@ func (c *serveCommand) Run(ctx context.Context, out stdout, errOut stderr) error
 	if e.beside {
 		return canyu.ErrHeld
 	}
-	return serve(ctx, s, e, log, func(url string) {
-		fmt.Fprintf(out, "canyu serves %s\n", url)
-	})
+	return c.serve(ctx, s, e, log, h)
 }
 
 // serve runs the parts that are asked for. They start down the page, and stop in
 // the same order: ingest takes nothing new in before rollup does its last step.
-func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, serving func(url string)) error {
-	secret, err := s.secret()
+func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, h *host) error {
+	secret, err := h.secret(s)
 	if err != nil {
 		return err
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(buildInfo())
+	registry.MustRegister(buildInfo(), s.configInfo(), switchMetrics{&h.switches, s.activities})
 	e = e.timed(registry)
 	registry.MustRegister(backlog{e.ledger, s})
 	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
@@ -86,7 +90,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			Spool:        waiting,
 			BacklogLimit: s.BacklogLimit,
 			Links:        s.keyring(secret),
-			Pages:        s.pages(e, secret, log),
+			Pages:        s.pages(e, secret, h.switches.of, log),
 			PageRoutes:   reports.Routes,
 			Themes:       s.themes,
 			Notices:      s.notices,
@@ -97,15 +101,17 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 			HTTPS:        s.https(),
 			Connections:  s.Connections,
 			PerAddress:   s.ConnectionsPerAddress,
+			Switches:     h.switches.of,
+			Settle:       h.settle(),
 			Log:          log,
 		})
 		ready = server.Ready
 		registry.MustRegister(server.Collectors()...)
-		listener, err := net.Listen("tcp", s.Listen)
+		listener, err := h.listen(s.Listen)
 		if err != nil {
 			return fmt.Errorf("cannot listen: %w", err)
 		}
-		serving("http://" + listener.Addr().String())
+		h.serving(listener)
 		group.Go(func() error {
 			defer close(ingestDone)
 			return server.Run(failed, listener)
@@ -114,18 +120,18 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 		close(ingestDone)
 	}
 	if !slices.Contains(s.Run, "ingest") && slices.Contains(s.Run, "reports") {
-		listener, err := net.Listen("tcp", s.Listen)
+		listener, err := h.listen(s.Listen)
 		if err != nil { // beside ingest on one machine: that has the pages, and mail must go out
 			log.Error("no pages are served here", "error", err)
 		} else {
-			serving("http://" + listener.Addr().String())
+			h.serving(listener)
 			gate := &ingest.Gate{Links: s.keyring(secret), Activities: s.activities, Now: time.Now, HTTPS: s.https()}
-			pages := newPageServer(gate, s.pages(e, secret, log), public)
+			pages := newPageServer(gate, s.pages(e, secret, h.switches.of, log), public)
 			group.Go(func() error { return pages.run(failed, listener, log) })
 		}
 	}
 	if s.MetricsListen != "" {
-		listener, err := net.Listen("tcp", s.MetricsListen)
+		listener, err := h.listen(s.MetricsListen)
 		if err != nil {
 			return fmt.Errorf("cannot listen for metrics: %w", err)
 		}
@@ -133,6 +139,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, servi
 		group.Go(func() error { return newMetricsServer(ready, metrics, s.Pprof).run(failed, listener, log) })
 	}
 	group.Go(func() error { return s.auditKeys(failed, e, secret, log) })
+	group.Go(func() error { return h.switches.run(failed, e.archive, s.activities, log) })
 	if slices.Contains(s.Run, "rollup") {
 		worker := s.worker(e, log)
 		registry.MustRegister(progress{worker, s.deadLetters()})
