@@ -167,8 +167,8 @@ func freeAddr() (string, error) {
 }
 
 // startRedis starts a Redis that keeps what it acknowledged, with its data in
-// dir/name.
-func startRedis(ctx context.Context, out io.Writer, dir, name string) (stop func(), redisURL string, err error) {
+// dir/name; more are further arguments.
+func startRedis(ctx context.Context, out io.Writer, dir, name string, more ...string) (stop func(), redisURL string, err error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, "", err
@@ -180,6 +180,7 @@ func startRedis(ctx context.Context, out io.Writer, dir, name string) (stop func
 	}
 	args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", data, "--save", "",
 		"--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "1gb", "--maxmemory-policy", "noeviction"}
+	args = append(args, more...)
 	fmt.Fprintf(out, "$ redis-server %s\n", commandLine(args))
 	cmd := exec.Command("redis-server", args...)
 	if err := cmd.Start(); err != nil {

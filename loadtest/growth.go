@@ -17,13 +17,16 @@ import (
 // classes, and the archive has them before anything is measured: that is how they
 // come in life, and leaves everything (logs, parts, caches) as life does.
 type GrowthCmd struct {
-	Tables      string        `help:"Which tables: participants, schools, batch, two, memory, reports." default:"participants,schools,batch,two,memory,reports"`
+	Tables      string        `help:"Which tables: participants, schools, batch, two, memory, reports, shards." default:"participants,schools,batch,two,memory,reports"`
 	Engines     string        `help:"Engines: embedded, redis+clickhouse." default:"embedded,redis+clickhouse"`
 	Sizes       string        `help:"Participants that are recorded already, for the table participants." default:"1000000,10000000"`
 	Schools     string        `help:"For the table schools." default:"1,20,200,2000"`
 	Batch       string        `help:"Connections, for the table batch." default:"1,4,16,64,256,1024"`
 	Memory      string        `help:"Participants, for the table memory." default:"1000000,5000000,10000000"`
 	Reports     string        `help:"Schools of one county with 30 classes of 50 each, half of whom have taken part, for the table reports." default:"30,300,3000"`
+	Shards      string        `help:"Shards on one Redis, for the table shards." default:"1,4,16,64"`
+	Masters     string        `help:"Masters of a Redis Cluster, a shard on each, for the table shards: with one ingest process, and with as many." default:"1,2,4"`
+	Processes   string        `help:"Ingest processes on one Redis, for the table shards." default:"1,2,4"`
 	Rounds      int           `help:"How often each is measured." default:"3"`
 	Round       time.Duration `help:"How long each time." default:"5s"`
 	Warmup      time.Duration `help:"How long each is loaded before that, each time." default:"1s"`
@@ -45,11 +48,11 @@ func (c *GrowthCmd) Run(ctx context.Context, out io.Writer) error {
 	defer cancel()
 	c.out = out
 	tables := map[string]func(context.Context) error{
-		"participants": c.participants, "schools": c.schools, "batch": c.batch, "two": c.two, "memory": c.memory, "reports": c.reports,
+		"participants": c.participants, "schools": c.schools, "batch": c.batch, "two": c.two, "memory": c.memory, "reports": c.reports, "shards": c.shards,
 	}
 	for _, name := range splitList(c.Tables) {
 		if tables[name] == nil {
-			return fmt.Errorf("table %q: want participants, schools, batch, two, memory or reports", name)
+			return fmt.Errorf("table %q: want participants, schools, batch, two, memory, reports or shards", name)
 		}
 	}
 	fmt.Fprintf(out, "%d CPUs, %s, %d connections, %d rounds of %s, %s before each; median (least–greatest)\n",
@@ -99,17 +102,27 @@ func (c *GrowthCmd) round(ctx context.Context, st *stand, s *subject) error {
 	for _, n := range s.nodes {
 		pids = append(pids, n.cmd.Process.Pid)
 	}
-	store := listener(s.nodes[0].redis)
+	var stores []int
+	for _, addr := range addresses(s.nodes[0].redis) {
+		stores = append(stores, listener(addr))
+	}
 	batches0, err := batches(ctx, s.nodes)
 	if err != nil {
 		return err
 	}
-	before := costsOf(pids, store, 0)
+	storesCPU := func() (sum time.Duration) {
+		for _, pid := range stores {
+			sum += family(pid)
+		}
+		return sum
+	}
+	before, storesBefore := costsOf(pids, 0, 0), storesCPU()
 	res, err := c.load(ctx, s, c.Round)
 	if err != nil {
 		return err
 	}
-	spent := costsOf(pids, store, 0).since(before)
+	spent := costsOf(pids, 0, 0).since(before)
+	spent.store = storesCPU() - storesBefore
 	batches1, err := batches(ctx, s.nodes)
 	if err != nil {
 		return err
