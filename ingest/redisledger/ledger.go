@@ -157,7 +157,11 @@ func (l *Ledger) Begin(ctx context.Context, activity, epoch, fingerprint string)
 	if err != nil {
 		return "", err
 	}
-	return l.mark(ctx, prefixes, epoch, rand.Text(), fingerprint)
+	mark, err := l.mark(ctx, prefixes, epoch, rand.Text(), fingerprint)
+	if err == nil && epoch != "" { // an earlier version did not write the number down
+		_, err = l.divide(ctx, activity)
+	}
+	return mark, err
 }
 
 // mark sets the mark to fresh, unless there is one or one is remembered. What the first

@@ -131,6 +131,9 @@ func TestShardsAreFixed(t *testing.T) {
 		if _, err := again.Begin(ctx, activity, epoch, "key"); err != nil {
 			t.Errorf("as it was begun: %v", err)
 		}
+		if n, err := s.masters[0].Get(ctx, "canyu/shards/"+activity).Result(); err != nil || !strings.HasSuffix(c.n, "="+n) {
+			t.Errorf("it is written down that there are %q, %v; want %s", n, err, c.n)
+		}
 		if n, err := again.Total(ctx, activity); err != nil || n != 4 {
 			t.Errorf("Total: %d, %v; want 4", n, err)
 		}
@@ -227,7 +230,7 @@ func TestRepeatedBatchWrites(t *testing.T) {
 	s.lose(t, activity)
 }
 
-// load has the text of a script nowhere: what is needed is sent.
+// forgetScripts: what is not known by its hash is sent.
 func forgetScripts(ctx context.Context, t *testing.T, masters []*redis.Client) {
 	t.Helper()
 	for _, c := range masters {
