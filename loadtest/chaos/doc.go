@@ -3,7 +3,8 @@
 //
 //	world    real processes on free loopback ports: redis-server, clickhouse-server,
 //	         several canyu serve; each restarted by a supervisor when it ends
-//	         (or redis-server as a cluster, or under sentinels)
+//	         (or redis-server as a cluster, or under sentinels; or two clickhouse-server
+//	         and a ZooKeeper)
 //	proxy    between all of them, so that a network can be slow, mute or cut
 //	disk     a file system of its own under each that keeps data: its power can be
 //	         cut (what was not synced is gone) and it can be full

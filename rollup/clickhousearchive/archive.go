@@ -10,6 +10,9 @@
 // of a ReplacingMergeTree, which the queries read with FINAL; rollups are
 // restated with a version, the highest of which counts.
 //
+// In a cluster the same migrations make replicated tables (schema.go), and reads that
+// decide something are of a replica that has everything (cluster.go).
+//
 // ClickHouse answers an INSERT before the disk has it. A server whose power may
 // fail needs fsync_after_insert and fsync_part_directory among its merge_tree
 // settings.

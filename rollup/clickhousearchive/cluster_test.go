@@ -8,13 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/rollup/archivetest"
 	"github.com/canyu/canyu/rollup/clickhousearchive"
 )
 
-// The tests on clusters take two minutes, most of it for tables: ON CLUSTER makes one
-// after the other. They run when asked for:
+// The tests on clusters take minutes, most of it for tables: ON CLUSTER makes one after
+// the other. They run when asked for, and want Debian's libzookeeper-java and a JRE:
 //
 //	CANYU_TEST_CLICKHOUSE_CLUSTER=1 go test -run Cluster ./rollup/clickhousearchive
 func askedFor() bool { return os.Getenv("CANYU_TEST_CLICKHOUSE_CLUSTER") != "" }
@@ -164,4 +166,51 @@ func TestClusterServersAway(t *testing.T) {
 	eventually(t, "stored again", func() error { return store(4) })
 	has(0, 4)
 	has(1, 4)
+}
+
+// TestClusterFromOneServer is what deploy/CLICKHOUSE.md says, but for Redis.
+func TestClusterFromOneServer(t *testing.T) {
+	if !askedFor() {
+		return
+	}
+	c := startCluster(t, 1, 2)
+	from, to := newDatabase(), newDatabase()
+	old, err := clickhousearchive.Open(t.Context(), "clickhouse://default@"+c.addresses[1]+"/"+from)
+	check(t, err)
+	defer old.Close()
+	r, err := canyu.NewRoster([]canyu.RosterEntry{{Region: 341802, School: class.School, Name: "A", Grade: 3, Class: 2, Enrolled: 50}})
+	check(t, err)
+	check(t, old.ImportRoster(t.Context(), r))
+	check(t, old.SetEpoch(t.Context(), "a", "epoch"))
+	check(t, old.Store(t.Context(), "a", []canyu.Recorded{participant(1), participant(2)}))
+	check(t, old.Restate(t.Context(), "a", []canyu.Class{class}))
+
+	a, err := clickhousearchive.Open(t.Context(), c.dsn(to, 0, 1))
+	check(t, err)
+	defer a.Close()
+	sql := c.sql(t, 0, to)
+	rows, err := c.sql(t, 1, from).Query(t.Context(), "SELECT name FROM system.tables WHERE database = currentDatabase()")
+	check(t, err)
+	copied := 0
+	for ; rows.Next(); copied++ {
+		var table string
+		check(t, rows.Scan(&table))
+		check(t, sql.Exec(clickhouse.Context(t.Context(), clickhouse.WithSettings(clickhouse.Settings{"insert_distributed_sync": 1})),
+			fmt.Sprintf("INSERT INTO %s SELECT * FROM remote('%s', '%s', '%s', 'default', '')", table, c.addresses[1], from, table)))
+	}
+	check(t, rows.Err())
+	if copied < 20 {
+		t.Errorf("%d tables", copied)
+	}
+	epoch, err := a.Epoch(t.Context(), "a")
+	check(t, err)
+	roster, err := a.Roster(t.Context())
+	check(t, err)
+	tallies, err := a.Tallies(t.Context(), "a", nil)
+	check(t, err)
+	rollups, err := a.Rollups(t.Context(), "a", nil, 0, 1<<16)
+	check(t, err)
+	if epoch != "epoch" || fmt.Sprint(roster.Entries()) != fmt.Sprint(r.Entries()) || len(tallies) != 1 || tallies[0].Participants != 2 || fmt.Sprint(rollups) != fmt.Sprint(tallies) {
+		t.Errorf("epoch %q, roster %v, tallies %v, rollups %v", epoch, roster.Entries(), tallies, rollups)
+	}
 }
