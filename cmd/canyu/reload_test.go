@@ -106,7 +106,6 @@ func TestReload(t *testing.T) {
 		if v.configHash() == hash {
 			t.Error("another configuration has the same hash")
 		}
-		hash = v.configHash()
 
 		text, err := os.ReadFile(s.config)
 		check(t, err)
