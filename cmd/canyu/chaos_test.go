@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +17,7 @@ func TestChaos(t *testing.T) {
 		t.Run(string(pair), func(t *testing.T) {
 			t.Parallel()
 			res, err := chaos.Run(t.Context(), chaos.Options{
-				Canyu: os.Args[0], Env: []string{"CANYU_TEST_IS_CANYU=1"}, Pair: pair,
+				Canyu: program(t, true), Env: []string{"CANYU_TEST_IS_CANYU=1"}, Pair: pair,
 				Seed: 6, Duration: 8 * time.Second, Kills: 5, Clients: 16, Rate: 800, Patience: time.Minute,
 			})
 			if err != nil && !errors.Is(err, chaos.ErrDifference) {
@@ -43,7 +42,7 @@ func TestChaos(t *testing.T) {
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	res, err := chaos.Run(t.Context(), chaos.Options{
-		Canyu: os.Args[0], Env: []string{"CANYU_TEST_IS_CANYU=1"}, Pair: chaos.Distributed,
+		Canyu: program(t, false), Env: []string{"CANYU_TEST_IS_CANYU=1"}, Pair: chaos.Distributed,
 		Seed: 7, Outage: &chaos.Outage{Of: "clickhouse", For: 8 * time.Second, Lag: 20 * time.Second}, Clients: 8, Rate: 300, Patience: time.Minute,
 	})
 	if err != nil && !errors.Is(err, chaos.ErrDifference) {

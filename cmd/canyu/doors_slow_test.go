@@ -66,7 +66,7 @@ func TestSlowVisitorsAtABell(t *testing.T) {
 	if among.failed > 0 || alone.failed > 0 {
 		t.Errorf("%d and %d failed", alone.failed, among.failed)
 	}
-	if grown := after - before; grown > 40+visitors/5 { // 200 KiB each: buffers and a stack, and the race detector's share
+	if grown := after - before; grown > 40+visitors/8 { // 125 KiB each: buffers and a stack
 		t.Errorf("%d slow visitors take %d MiB", visitors, grown)
 	}
 	v.stop()
