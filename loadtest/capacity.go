@@ -103,7 +103,7 @@ func (c *CapacityCmd) Run(out io.Writer) error {
 		return err
 	}
 	if shards > 1 {
-		fmt.Fprintf(out, "\nThis version has one shard: beyond it, activities of their own (one for each province) are what divides the work.\n")
+		fmt.Fprintf(out, "\nMore than one shard is a Redis Cluster: deploy/REDIS.md.\n")
 	}
 	fmt.Fprintln(out)
 	rows = [][]string{{"cost", "", "of", "measured by canyu loadtest …"}}
