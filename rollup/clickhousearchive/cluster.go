@@ -303,7 +303,7 @@ func (c *cluster) copied(ctx context.Context, tables ...string) {
 func (c *cluster) trouble(ctx context.Context) (all []string) {
 	for _, s := range c.servers {
 		var tables, readOnly, delay uint64
-		err := s.QueryRow(ctx, "SELECT count(), sum(is_readonly), toUInt64(max(absolute_delay)) FROM system.replicas WHERE database = currentDatabase()").Scan(&tables, &readOnly, &delay)
+		err := s.QueryRow(ctx, "SELECT count(), toUInt64(sum(is_readonly OR is_session_expired)), toUInt64(max(absolute_delay)) FROM system.replicas WHERE database = currentDatabase()").Scan(&tables, &readOnly, &delay)
 		if err == nil {
 			err = s.knowShard(ctx, c.name)
 		}

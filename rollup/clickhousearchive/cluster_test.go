@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +146,17 @@ func TestClusterServersAway(t *testing.T) {
 	has(1, 1)
 	c.servers[0].kill()
 	eventually(t, "stored on the other", func() error { return store(2) })
+	trouble := func(with string, servers int) {
+		t.Helper()
+		eventually(t, with, func() error {
+			s, err := clickhousearchive.StateOf(t.Context(), c.dsn(name, 0, 1))
+			if err == nil && (s.Servers != 2 || len(s.Trouble) != servers || servers > 0 && !strings.Contains(s.Trouble[0], with)) {
+				err = fmt.Errorf("%+v", s)
+			}
+			return err
+		})
+	}
+	trouble("refused", 1)
 	late, err := clickhousearchive.Open(t.Context(), c.dsn(name, 0, 1)) // a process that starts now
 	check(t, err)
 	defer late.Close()
@@ -162,10 +174,12 @@ func TestClusterServersAway(t *testing.T) {
 	if rollups, err := a.Rollups(t.Context(), "a", nil, 0, 1<<16); err != nil || len(rollups) != 1 || rollups[0].Participants != 3 {
 		t.Errorf("rollups without a keeper: %v, %v", rollups, err)
 	}
+	trouble("read-only", 2)
 	c.zookeeper.start()
 	eventually(t, "stored again", func() error { return store(4) })
 	has(0, 4)
 	has(1, 4)
+	trouble("nothing", 0)
 }
 
 // TestClusterFromOneServer is what deploy/CLICKHOUSE.md says, but for Redis.
