@@ -22,8 +22,7 @@ type server struct {
 	*redis.Client
 }
 
-// freePorts are not taken now. They are below those that the kernel gives to clients only
-// where nothing else is: a server that cannot have its port fails the test.
+// freePorts are not taken now. A server that cannot have its port later fails the test.
 func freePorts(t *testing.T, n int) (ports []int) {
 	t.Helper()
 	for range n {
