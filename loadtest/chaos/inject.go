@@ -24,7 +24,6 @@ type injector struct {
 
 	redis sync.Mutex // held by a fault of several Redis processes: see together
 	moves Moves      // under redis
-	end   time.Time  // of the load
 
 	mu     sync.Mutex
 	active []int // rows of the book, the newest last

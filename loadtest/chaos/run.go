@@ -138,7 +138,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 		}
 	}
 	b := newBook(classes, people)
-	in := &injector{w: w, log: log, book: b, end: b.began.Add(o.Duration)}
+	in := &injector{w: w, log: log, book: b}
 	c := &crowd{book: b, source: newSource(o.Seed, people, len(classes)), rate: o.Rate}
 	for _, d := range w.doors {
 		c.doors = append(c.doors, d.Addr())
@@ -174,8 +174,11 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 func breakAndLoad(ctx context.Context, o *Options, in *injector, c *crowd, plan []Event) (looks int) {
 	ctx, over := context.WithCancel(ctx)
 	defer over()
-	loading, enough := context.WithTimeout(ctx, o.Duration)
+	loading, enough := context.WithCancel(ctx)
 	defer enough()
+	if in.w.several == nil {
+		defer time.AfterFunc(o.Duration, enough).Stop()
+	}
 	var outage sync.WaitGroup
 	defer outage.Wait()
 	if o.Outage != nil {
@@ -187,6 +190,10 @@ func breakAndLoad(ctx context.Context, o *Options, in *injector, c *crowd, plan 
 	go func() {
 		defer close(loaded)
 		in.run(ctx, plan)
+		if in.w.several != nil { // one fault after the other: the load lasts as long as they do
+			sleep(loading, time.Until(in.book.began.Add(o.Duration)))
+			enough()
+		}
 		<-loading.Done()
 	}()
 	go func() {

@@ -16,27 +16,17 @@ type Moves struct {
 	Masters     int // a replica became the master
 	Restarts    int // nodes restarted one after the other
 	Slots, Keys int // resharded
-	Missed      int // faults that had no time to happen
 }
 
 func (m *Moves) String() string {
-	s := fmt.Sprintf("Redis: %d times another master, %d nodes restarted in turn, %d slots with %d keys moved under load", m.Masters, m.Restarts, m.Slots, m.Keys)
-	if m.Missed > 0 {
-		s += fmt.Sprintf("; %d faults of the plan had no time to happen", m.Missed)
-	}
-	return s
+	return fmt.Sprintf("Redis: %d times another master, %d nodes restarted in turn, %d slots with %d keys moved under load", m.Masters, m.Restarts, m.Slots, m.Keys)
 }
 
 // together makes one fault of several Redis processes happen at a time, each to a whole
-// one. What has no time before the end of the load does not happen.
+// one.
 func (in *injector) together(ctx context.Context, n *node, e Event) {
 	in.redis.Lock()
 	defer in.redis.Unlock()
-	if time.Now().After(in.end) {
-		in.log("%s did not happen: the load is over", e)
-		in.moves.Missed++
-		return
-	}
 	if ctx.Err() != nil {
 		return
 	}
