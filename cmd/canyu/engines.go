@@ -94,5 +94,19 @@ func (f *Flags) open(ctx context.Context) (*settings, *engines, error) {
 	return s, e, err
 }
 
+// openFor is open for commands about one activity: see settings.activity.
+func (f *Flags) openFor(ctx context.Context, activity string) (*settings, *engines, *canyu.Activity, error) {
+	s, e, err := f.open(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	a, err := s.activity(activity)
+	if err != nil {
+		e.close()
+		return nil, nil, nil, err
+	}
+	return s, e, a, nil
+}
+
 // holder names this process in claims.
 var holder = rand.Text()

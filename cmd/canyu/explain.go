@@ -26,15 +26,11 @@ type explainCommand struct {
 // Run walks from the report's number to the ledger. Sums that do not add up are an
 // error, after all were printed.
 func (c *explainCommand) Run(ctx context.Context, out stdout) error {
-	s, e, err := c.open(ctx)
+	s, e, a, err := c.openFor(ctx, c.Activity)
 	if err != nil {
 		return err
 	}
 	defer e.close()
-	a, err := s.activity(c.Activity)
-	if err != nil {
-		return err
-	}
 	x := &explaining{s: s, e: e, a: a}
 	if x.roster, err = e.archive.Roster(ctx); err != nil {
 		return err

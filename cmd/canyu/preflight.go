@@ -1,13 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -94,7 +92,7 @@ func (p *preflight) must(what string, err error) (ok bool) {
 }
 
 func (p *preflight) keys() {
-	path := cmp.Or(p.s.KeyFile, filepath.Join(p.s.Data, "key"))
+	path := p.s.keyPath()
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && p.s.Redis != "":

@@ -55,15 +55,11 @@ const orderedWithin = 2 * time.Minute
 
 // Run destroys what is there now, whatever the settings keep it for.
 func (c *purgeCommand) Run(ctx context.Context, out stdout, errOut stderr) error {
-	s, e, err := c.open(ctx)
+	s, e, a, err := c.openFor(ctx, c.Activity)
 	if err != nil {
 		return err
 	}
 	defer e.close()
-	a, err := s.activity(c.Activity)
-	if err != nil {
-		return err
-	}
 	state, err := e.archive.Purged(ctx, a.ID)
 	if err != nil {
 		return err

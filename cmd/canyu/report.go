@@ -214,15 +214,12 @@ func (s *settings) mail() (c reports.MailConfig, err error) {
 
 // onReports opens what a command about one activity's reports works with.
 func (f *Flags) onReports(ctx context.Context, activity string, log *slog.Logger,
-	by func(*settings, *engines, *slog.Logger) (*reports.Sender, error)) (a *canyu.Activity, sender *reports.Sender, done func(), err error) {
-	s, e, err := f.open(ctx)
+	by func(*settings, *engines, *slog.Logger) (*reports.Sender, error)) (_ *canyu.Activity, sender *reports.Sender, done func(), err error) {
+	s, e, a, err := f.openFor(ctx, activity)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if a, err = s.activity(activity); err == nil {
-		sender, err = by(s, e, log)
-	}
-	if err != nil {
+	if sender, err = by(s, e, log); err != nil {
 		e.close()
 		return nil, nil, nil, err
 	}

@@ -135,15 +135,11 @@ type reportSignCommand struct {
 // Run signs what an older canyu has frozen. It is for whoever knows that nothing was
 // changed since: the audit log keeps what was signed.
 func (c *reportSignCommand) Run(ctx context.Context, out stdout) error {
-	s, e, err := c.open(ctx)
+	s, e, a, err := c.openFor(ctx, c.Activity)
 	if err != nil {
 		return err
 	}
 	defer e.close()
-	a, err := s.activity(c.Activity)
-	if err != nil {
-		return err
-	}
 	secret, err := s.secret()
 	if err != nil {
 		return err
