@@ -29,29 +29,11 @@ func (s speaker) explain(key string, args ...any) string {
 	return fmt.Sprintf(in[s.lang], args...)
 }
 
-// Layers are the participants of a part of an activity as each layer tells them.
-type Layers struct {
-	Until    canyu.Tally // rollups up to the report's day,
-	Later    canyu.Tally // and of the days after it
-	After    canyu.Tally // of Until, who came after the report's moment,
-	Around   canyu.Tally // and of those, who came within a minute of it: a report may have some of them
-	Admitted canyu.Tally // of the rollups, who was held and let count by a person: no fact, and in no ledger
-	Facts    canyu.Tally // participants in the archive
-	Pending  canyu.Tally // in the log only, on their way there
-	Ledger   canyu.Tally
-
-	Submissions        int // of the rollups, of all roles
-	SubmissionsUntil   int // of those, up to the day
-	SubmissionsOfFacts int // with those that are admitted
-
-	Stale bool // rollups and facts differ about a day
-}
-
 // Explanation tells how numbers of a report come about: from the report to rollups,
 // facts and ledger, in each line what lies between two of them; and what is in none of
 // them, and why.
 type Explanation struct {
-	Layers
+	canyu.Trace
 	Report   *Report
 	Activity *canyu.Activity
 	Frozen   bool   // else the numbers are those of this moment
@@ -96,12 +78,6 @@ func (e *Explanation) late() (late, after canyu.Tally) {
 	return late, after
 }
 
-func (e *Explanation) rollups() canyu.Tally {
-	sum := e.Until
-	sum.Add(e.Later)
-	return sum
-}
-
 // steps lead from the report to the ledger, and faults say where they do not.
 func (e *Explanation) steps(s speaker) (steps []step, faults []string) {
 	fault := func(key string, args ...any) { faults = append(faults, s.explain("fault."+key, args...)) }
@@ -120,7 +96,7 @@ func (e *Explanation) steps(s speaker) (steps []step, faults []string) {
 	}
 	steps = []step{{"", told, e.Told, true}, {"+", s.explain("late"), late, false}, {"−", s.explain("gone"), gone, false},
 		{"+", s.explain("after"), after, false}, {"+", s.explain("later"), e.Later, false},
-		{"=", s.explain("rollups"), e.rollups(), true}}
+		{"=", s.explain("rollups"), e.Rollups(), true}}
 	if lost > e.Erased {
 		fault("told", number(lost), number(e.Erased))
 	}
@@ -133,13 +109,10 @@ func (e *Explanation) steps(s speaker) (steps []step, faults []string) {
 	}
 	steps = append(steps, step{"−", s.explain("admitted"), admitted, false}, step{"=", s.explain("facts"), e.Facts, true},
 		step{"+", s.explain("pending"), e.Pending, false}, step{"=", s.explain("ledger"), e.Ledger, true})
-	plain, recorded := e.rollups(), e.Facts
-	plain.Add(admitted)
-	recorded.Add(e.Pending)
-	if plain != e.Facts || e.Stale || e.Submissions != e.SubmissionsOfFacts {
+	if !e.RollupsAgree() {
 		fault("rollups")
 	}
-	if recorded != e.Ledger {
+	if !e.LedgerAgrees() {
 		fault("ledger")
 	}
 	if e.Letters > 0 {
@@ -247,7 +220,7 @@ func (e *Explanation) notes(s speaker) (lines []string) {
 		note("submissions", number(e.ToldSubmissions), number(e.SubmissionsUntil), number(e.Submissions))
 	}
 	people := 0
-	for _, n := range e.rollups() {
+	for _, n := range e.Rollups() {
 		people += n
 	}
 	note("repeats", number(e.Submissions-people))

@@ -147,7 +147,7 @@ func (x *explaining) read(ctx context.Context, date string) error {
 	if err != nil {
 		return err
 	}
-	x.Layers = reports.Layers(*trace)
+	x.Trace = *trace
 	return x.excluded(ctx)
 }
 
