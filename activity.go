@@ -50,6 +50,13 @@ const (
 	ByName Identify = "name" // for schools without seat numbers
 )
 
+// BySeat reports whether somebody in the role is told from others by a seat: a parent
+// by the child's.
+func (i Identify) BySeat(r Role) bool { return r == Parent || r == Student && i != ByName }
+
+// ByName reports whether somebody in the role is told from others by a name.
+func (i Identify) ByName(r Role) bool { return r != Student || i == ByName }
+
 // ReportPlan says when an activity's reports are due and who gets them.
 type ReportPlan struct {
 	Hour, Minute int // of the activity's day

@@ -2,12 +2,19 @@ package canyu
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
 // Day is a calendar day without a zone, counted from 1970-01-01. Which day an
 // instant belongs to is the activity's to say (promise 4): see [Activity.DayOf].
 type Day int32
+
+// The first and the last day there are: with them rollups are asked for of all days.
+const (
+	MinDay Day = math.MinInt32
+	MaxDay Day = math.MaxInt32
+)
 
 // DayAt is the day that instant t falls on in zone loc.
 func DayAt(t time.Time, loc *time.Location) Day {

@@ -3,7 +3,6 @@ package canyu
 import (
 	"context"
 	"fmt"
-	"math"
 )
 
 // Attach makes sure that ledger and archive belong together before anything is
@@ -33,7 +32,7 @@ func Attach(ctx context.Context, l Ledger, a Archive, activity, fingerprint stri
 // complete holds the ledger against the archive, which knows only what the ledger
 // once had: a ledger with fewer participants is an old one, say from a backup.
 func complete(ctx context.Context, l Ledger, a Archive, activity string) error {
-	rollups, err := a.Rollups(ctx, activity, nil, math.MinInt32, math.MaxInt32)
+	rollups, err := a.Rollups(ctx, activity, nil, MinDay, MaxDay)
 	if err != nil {
 		return fmt.Errorf("activity %s: cannot read the archive: %w", activity, err)
 	}

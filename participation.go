@@ -150,8 +150,7 @@ func (s *Submission) class(r *Roster, refuse func(field, format string, args ...
 
 // person checks what tells the participant from the others of the class.
 func (s *Submission) person(a *Activity, role Role, enrolled int, refuse func(field, format string, args ...any)) {
-	bySeat := role == Parent || role == Student && a.Identify == BySeat
-	byName := role != Student || a.Identify == ByName
+	bySeat, byName := a.Identify.BySeat(role), a.Identify.ByName(role)
 	switch {
 	case bySeat && !s.HasSeat:
 		refuse("seat", "missing")

@@ -29,11 +29,6 @@ func (g *Gate) Check(ctx *fasthttp.RequestCtx, want canyu.Scope) error {
 	return g.Links.Check(cookies(ctx), want, g.Now())
 }
 
-// Access is every scope that the visitor holds.
-func (g *Gate) Access(ctx *fasthttp.RequestCtx) canyu.Access {
-	return g.Links.Access(cookies(ctx), g.Now())
-}
-
 // Allow reports whether the visitor may see want; if not, it has answered why.
 func (g *Gate) Allow(ctx *fasthttp.RequestCtx, want canyu.Scope) bool {
 	err := g.Check(ctx, want)

@@ -139,6 +139,14 @@ type archived struct {
 	submissionsToday int
 }
 
+func (x *archived) add(r *canyu.Rollup) {
+	x.submissions += r.Submissions
+	if r.Day == x.day {
+		x.today[r.Role] += r.Participants
+		x.submissionsToday += r.Submissions
+	}
+}
+
 // archivedCache keeps a scope's numbers for a second, however many ask.
 type archivedCache struct {
 	mu   sync.Mutex
@@ -172,12 +180,8 @@ func (c *archivedCache) get(ctx context.Context, s *Server, a *activity, where s
 		return archived{}, err
 	}
 	fresh := archived{at: now, day: a.DayOf(now)}
-	for _, r := range rollups {
-		fresh.submissions += r.Submissions
-		if r.Day == fresh.day {
-			fresh.today[r.Role] += r.Participants
-			fresh.submissionsToday += r.Submissions
-		}
+	for i := range rollups {
+		fresh.add(&rollups[i])
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

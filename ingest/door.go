@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/canyu/canyu"
 )
 
 // What stands between strangers and the handlers: how a request must be written, how
@@ -133,16 +135,8 @@ func (s *Server) bodyLimit(uri []byte) int {
 	if string(raw) == participationsPath { // the many: compared, not copied
 		return MaxBody
 	}
-	path := string(raw)
-	for i := range routes {
-		if _, ok := routes[i].Match(path); ok {
-			return routes[i].Body
-		}
-	}
-	for i := range s.PageRoutes {
-		if _, ok := s.PageRoutes[i].Match(path); ok {
-			return s.PageRoutes[i].Body
-		}
+	if r := canyu.FindRoute(s.requests.routes, string(raw)); r != nil {
+		return r.Body
 	}
 	return formBody
 }

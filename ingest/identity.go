@@ -25,10 +25,10 @@ import (
 // computed again by whoever has the key and knows the seat, and says nothing about
 // the participant as stored.
 type identity struct {
-	byName bool // students too
-	key    []byte
-	salt   []byte    // empty for one begun before there were salts
-	macs   sync.Pool // of *mac
+	identify canyu.Identify
+	key      []byte
+	salt     []byte    // empty for one begun before there were salts
+	macs     sync.Pool // of *mac
 }
 
 type mac struct {
@@ -50,7 +50,7 @@ func newIdentity(secret, salt []byte, a *canyu.Activity) *identity {
 		h.Write(salt)
 		key = h.Sum(nil)
 	}
-	id := &identity{byName: a.Identify == canyu.ByName, key: key, salt: salt}
+	id := &identity{identify: a.Identify, key: key, salt: salt}
 	id.macs.New = func() any { return &mac{Hash: hmac.New(sha256.New, id.key)} }
 	return id
 }
@@ -78,10 +78,10 @@ func (id *identity) participant(s *canyu.Submission, c canyu.Class, r canyu.Role
 	b = append(b, c.Grade, byte(r))
 	b = binary.BigEndian.AppendUint16(b, c.Number)
 	// A seat has a fixed length and stands first; a name runs to the end.
-	if r == canyu.Parent || r == canyu.Student && !id.byName {
+	if id.identify.BySeat(r) {
 		b = binary.BigEndian.AppendUint16(append(b, 's'), uint16(s.Seat))
 	}
-	if r != canyu.Student || id.byName {
+	if id.identify.ByName(r) {
 		b = appendName(append(b, 'n'), s.Name)
 	}
 	m.message = b

@@ -36,12 +36,10 @@ func (k *Keys) Fingerprint(ctx context.Context, a *canyu.Activity) (string, erro
 // Participant is who somebody of a class is, told by seat, by name or by both as the
 // activity and the role have it, and the receipt that goes with it.
 func (k *Keys) Participant(ctx context.Context, a *canyu.Activity, class canyu.Class, role canyu.Role, seat int, name string) (p canyu.Participant, rc string, err error) {
-	bySeat := role == canyu.Parent || role == canyu.Student && a.Identify == canyu.BySeat
-	byName := role != canyu.Student || a.Identify == canyu.ByName
 	switch {
-	case bySeat && seat < 1:
+	case a.Identify.BySeat(role) && seat < 1:
 		return 0, "", fmt.Errorf("a %s of this activity is told by the seat: give it", role)
-	case byName && len(appendName(nil, name)) == 0:
+	case a.Identify.ByName(role) && len(appendName(nil, name)) == 0:
 		return 0, "", fmt.Errorf("a %s of this activity is told by the name: give it", role)
 	}
 	id, err := k.of(ctx, a)

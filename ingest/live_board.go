@@ -103,15 +103,10 @@ func (b *board) renew(ctx context.Context, codes []canyu.SchoolCode) {
 	if err == nil {
 		schools = make(map[canyu.SchoolCode]*archived, len(codes))
 		for _, code := range codes {
-			schools[code] = &archived{}
+			schools[code] = &archived{day: day}
 		}
-		for _, r := range rollups {
-			of := schools[r.Class.School]
-			of.submissions += r.Submissions
-			if r.Day == day {
-				of.today[r.Role] += r.Participants
-				of.submissionsToday += r.Submissions
-			}
+		for i := range rollups {
+			schools[rollups[i].Class.School].add(&rollups[i])
 		}
 	}
 	b.mu.Lock()

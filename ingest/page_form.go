@@ -175,8 +175,7 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 		step := &v.Steps[i]
 		step.Done, step.Error = slices.Contains(f.Steps, step.ID), errs["steps."+step.ID]
 	}
-	bySeat := role == canyu.Parent || role == canyu.Student && p.a.Identify == canyu.BySeat
-	if bySeat {
+	if p.a.Identify.BySeat(role) {
 		v.Seat = &fieldView{
 			ID: "seat", Label: p.T.Say("seat"), Value: f.seat, Error: errs["seat"], Max: 8, Highest: f.enrolled(r),
 		}
@@ -190,7 +189,7 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 			v.Seat.Label = p.T.Say("seat.parent")
 		}
 	}
-	if role != canyu.Student || !bySeat {
+	if p.a.Identify.ByName(role) {
 		v.Name = &fieldView{
 			ID: "name", Label: p.T.Say("name." + role.String()), Hint: p.T.Say("name.hint"),
 			Value: f.Name, Error: errs["name"], Max: canyu.MaxName,

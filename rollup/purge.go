@@ -190,7 +190,7 @@ func finish(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity strin
 	if err := logIsEmpty(ctx, l, activity); err != nil {
 		return err
 	}
-	rollups, err := a.Rollups(ctx, activity, nil, -1<<31, 1<<31-1)
+	rollups, err := a.Rollups(ctx, activity, nil, canyu.MinDay, canyu.MaxDay)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func finish(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity strin
 	if err := restate(ctx, a, activity, classes); err != nil {
 		return err
 	}
-	if rollups, err = a.Rollups(ctx, activity, nil, -1<<31, 1<<31-1); err != nil {
+	if rollups, err = a.Rollups(ctx, activity, nil, canyu.MinDay, canyu.MaxDay); err != nil {
 		return err
 	}
 	return a.SetRollups(ctx, activity, slices.DeleteFunc(rollups, func(r canyu.Rollup) bool { return r.Admitted+r.AdmittedSubmissions == 0 }))

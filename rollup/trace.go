@@ -134,7 +134,7 @@ func (t *tracing) rollups(ctx context.Context, classes map[canyu.Class]bool) err
 	if err != nil {
 		return err
 	}
-	rollups, err := t.archive.Rollups(ctx, p.Activity, p.Schools, -1<<31, 1<<31-1)
+	rollups, err := t.archive.Rollups(ctx, p.Activity, p.Schools, canyu.MinDay, canyu.MaxDay)
 	if err != nil {
 		return err
 	}

@@ -150,7 +150,7 @@ func (v *verification) look(ctx context.Context) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	rollups, err := v.archive.Rollups(ctx, v.activity, v.schools, -1<<31, 1<<31-1)
+	rollups, err := v.archive.Rollups(ctx, v.activity, v.schools, canyu.MinDay, canyu.MaxDay)
 	if err != nil {
 		return nil, err
 	}

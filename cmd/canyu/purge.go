@@ -153,7 +153,7 @@ func (s *settings) tellInventory(ctx context.Context, e *engines, a *canyu.Activ
 }
 
 func sumsOf(ctx context.Context, e *engines, activity string) (participants, submissions int, err error) {
-	rollups, err := e.archive.Rollups(ctx, activity, nil, -1<<31, 1<<31-1)
+	rollups, err := e.archive.Rollups(ctx, activity, nil, canyu.MinDay, canyu.MaxDay)
 	for _, r := range rollups {
 		participants += r.Participants
 		submissions += r.Submissions

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 
 	"github.com/canyu/canyu"
@@ -137,7 +136,7 @@ func (a *Archive) Tallies(ctx context.Context, activity string, schools []canyu.
 	for _, t := range tallies {
 		all = append(all, t)
 	}
-	all, err = canyu.AddAdmitted(ctx, a, activity, schools, math.MinInt32, math.MaxInt32, all)
+	all, err = canyu.AddAdmitted(ctx, a, activity, schools, canyu.MinDay, canyu.MaxDay, all)
 	if err != nil {
 		return nil, fmt.Errorf("cannot count facts: %w", err)
 	}
