@@ -110,3 +110,17 @@ func FuzzParseSchoolCode(f *testing.F) {
 		}
 	})
 }
+
+func TestRegionNames(t *testing.T) {
+	t.Parallel()
+	for r, want := range map[canyu.Region]string{
+		340000: "安徽省", 341800: "宣城市", 341802: "宣州区",
+		341822: "广德县", // a county until 2019: rosters have it
+		653228: "和康县", // since 2024
+		990101: "990101",
+	} {
+		if got := r.Name(); got != want {
+			t.Errorf("%s is %s, want %s", r, got, want)
+		}
+	}
+}

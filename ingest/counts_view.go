@@ -144,7 +144,7 @@ func (a *activity) view(where scope, schools []*canyu.School, tallies []canyu.Ta
 	}
 	for _, r := range slices.Sorted(maps.Keys(below)) {
 		sum := below[r]
-		v.Regions = append(v.Regions, regionView{r, regionName(r), sum.schools, sum.enrolled, sum.requiredView(), a.people(sum.tally), sum.rate()})
+		v.Regions = append(v.Regions, regionView{r, r.Name(), sum.schools, sum.enrolled, sum.requiredView(), a.people(sum.tally), sum.rate()})
 	}
 	v.Activity = a.ID
 	if where.school != 0 {

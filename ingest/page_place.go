@@ -116,7 +116,7 @@ func (p *pageRequest) choose(s *Server, r *canyu.Roster, status int) {
 
 func (p *pageRequest) chooseClass(s *canyu.School) {
 	p.Where = &where{
-		Text:   regionName(s.Region) + " · " + s.Name,
+		Text:   s.Region.Name() + " · " + s.Name,
 		URL:    p.url(choice{region: s.Region.String(), role: p.at.role}),
 		Change: p.T.Say("change.school"),
 	}
@@ -155,7 +155,7 @@ func (p *pageRequest) chooseSchool(r *canyu.Roster) {
 	if len(regions) > 0 {
 		g := linkGroup{Kind: "regions"}
 		for _, c := range regions {
-			g.Links = append(g.Links, link{URL: p.url(choice{region: c.String(), role: p.at.role}), Text: regionName(c)})
+			g.Links = append(g.Links, link{URL: p.url(choice{region: c.String(), role: p.at.role}), Text: c.Name()})
 		}
 		p.Lists = append(p.Lists, list{Title: p.T.Say("choose.region"), Groups: []linkGroup{g}})
 	}
@@ -197,9 +197,9 @@ func within(r *canyu.Roster, at canyu.Region) (canyu.Region, []canyu.Region, []*
 // fullName is a region with what it lies in: 安徽省宣城市宣州区.
 func fullName(r canyu.Region) string {
 	if up := r.Parent(); up != r {
-		return fullName(up) + regionName(r)
+		return fullName(up) + r.Name()
 	}
-	return regionName(r)
+	return r.Name()
 }
 
 // whereClass is the class of the choice, which is in the roster.

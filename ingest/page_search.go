@@ -49,7 +49,7 @@ func (p *pageRequest) search(s *Server, r *canyu.Roster) {
 		found = found[:mostFound]
 	}
 	for _, s := range found {
-		v.Links = append(v.Links, link{URL: p.url(choice{school: s.Code.String(), role: p.at.role}), Text: s.Name, Note: regionName(s.Region)})
+		v.Links = append(v.Links, link{URL: p.url(choice{school: s.Code.String(), role: p.at.role}), Text: s.Name, Note: s.Region.Name()})
 	}
 }
 
@@ -71,7 +71,7 @@ func (s *Server) schoolIndex(r *canyu.Roster) *schoolIndex {
 	}
 	x := &schoolIndex{of: r}
 	for _, sc := range r.Schools(0) {
-		x.entries = append(x.entries, schoolEntry{sc, folded(sc.Name), folded(regionName(sc.Region)), sc.Code.String()})
+		x.entries = append(x.entries, schoolEntry{sc, folded(sc.Name), folded(sc.Region.Name()), sc.Code.String()})
 	}
 	s.searched.Store(x)
 	return x

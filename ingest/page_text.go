@@ -1,20 +1,18 @@
 package ingest
 
 import (
-	"bufio"
 	"embed"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/text/language"
 
 	"github.com/canyu/canyu"
 )
 
-//go:embed page/*.html page/*.css page/*.js page/flower.svg page/*.json page/regions.txt
+//go:embed page/*.html page/*.css page/*.js page/flower.svg page/*.json
 var pageFiles embed.FS
 
 // texts are those of one language, by key; see page/*.json.
@@ -112,28 +110,4 @@ func grouped(n uint64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
-}
-
-// regionNames are those of GB/T 2260, see page/regions.txt.
-var regionNames = sync.OnceValue(func() map[canyu.Region]string {
-	f, err := pageFiles.Open("page/regions.txt")
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
-	defer f.Close()
-	names := make(map[canyu.Region]string)
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		code, name, _ := strings.Cut(lines.Text(), " ")
-		if r, err := canyu.ParseRegion(code); err == nil {
-			names[r] = name
-		}
-	}
-	return names
-})
-
-func regionName(r canyu.Region) string {
-	if name := regionNames()[r]; name != "" {
-		return name
-	}
-	return r.String()
 }

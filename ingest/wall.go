@@ -287,7 +287,7 @@ func (s *Server) drawWall(ctx *fasthttp.RequestCtx, p *pageRequest) {
 		v.Asked = true
 		found := s.schoolIndex(s.roster()).find(0, v.Query)
 		for _, school := range found[:min(len(found), mostFound)] {
-			v.Found = append(v.Found, link{URL: address("school", school.Code.String()), Text: school.Name, Note: regionName(school.Region)})
+			v.Found = append(v.Found, link{URL: address("school", school.Code.String()), Text: school.Name, Note: school.Region.Name()})
 		}
 	}
 	for _, lang := range languageOrder {

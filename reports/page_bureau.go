@@ -60,7 +60,7 @@ func (s speaker) region(region canyu.Region) string {
 	if region == canyu.Nation {
 		return s.page("nation")
 	}
-	return RegionName(region)
+	return region.Name()
 }
 
 // bureau is everything below /bureau/{region}.

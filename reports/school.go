@@ -47,7 +47,7 @@ func (r *Report) place() (name, code string) {
 	if r.school {
 		return r.Schools[0].Name, r.Schools[0].School.String()
 	}
-	return RegionName(r.Region), r.Region.String()
+	return r.Region.Name(), r.Region.String()
 }
 
 // tellingRegion is the region whose report has the numbers for a school's own

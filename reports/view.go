@@ -104,7 +104,7 @@ func newView(r *Report, s speaker) *view {
 	v.Facts = append(v.Facts, fact{s.say("submissions"), number(t.Submissions.Total), s.say("today") + " " + number(t.Submissions.Today)})
 	for i := range r.Regions {
 		p := &r.Regions[i]
-		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), RegionName(p.Region), &p.Numbers, 0))
+		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), p.Region.Name(), &p.Numbers, 0))
 	}
 	if r.school {
 		v.Classes = classTable(s, a, r.Schools[0].Classes)

@@ -159,7 +159,7 @@ func (b *workbook) summary() error {
 		heads[len(rows)] = true
 		for i := range r.Regions {
 			p := &r.Regions[i]
-			rows = append(rows, append([]any{RegionName(p.Region), p.Region.String()}, b.numbers(&p.Numbers)...))
+			rows = append(rows, append([]any{p.Region.Name(), p.Region.String()}, b.numbers(&p.Numbers)...))
 		}
 		rows = append(rows, nil)
 	}
@@ -232,7 +232,7 @@ func (b *workbook) schools() error {
 	widths := []float64{14, 13, 30}
 	return b.stream("schools", heads, widths, func(row func(...any) error) error {
 		for _, s := range b.r.listed() {
-			lead := []any{RegionName(b.region(s)), s.School.String(), s.Name}
+			lead := []any{b.region(s).Name(), s.School.String(), s.Name}
 			if err := row(append(append(lead, b.numbers(&s.Numbers)...), odd[s.School], refused[s.School])...); err != nil {
 				return err
 			}
@@ -255,7 +255,7 @@ func (b *workbook) classes() error {
 		for i := range b.r.Schools {
 			school := &b.r.Schools[i]
 			for _, c := range school.Classes {
-				if err := row(RegionName(b.region(school)), school.School.String(), school.Name,
+				if err := row(b.region(school).Name(), school.School.String(), school.Name,
 					int(c.Grade), int(c.Class), c.Enrolled, c.Student, rate(c.Student, c.Enrolled)); err != nil {
 					return err
 				}

@@ -71,7 +71,7 @@ func (x *explaining) place(c *explainCommand) (err error) {
 		if c.Region == "" || c.Grade != 0 || c.Class != 0 {
 			return errors.New("want --school, and --grade and --class of it; or --region")
 		}
-		x.Name, x.Code = reports.RegionName(x.region), x.region.String()
+		x.Name, x.Code = x.region.Name(), x.region.String()
 		for _, sc := range x.roster.Schools(x.region) {
 			x.schools = append(x.schools, sc.Code)
 		}
