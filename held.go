@@ -50,6 +50,9 @@ func (c HeldCase) Compare(o HeldCase) int {
 	return cmp.Or(c.Class.Compare(o.Class), cmp.Compare(c.Day, o.Day), cmp.Compare(c.Why, o.Why))
 }
 
+// String names the case in lines of the audit log: verify finds decisions by it.
+func (c HeldCase) String() string { return fmt.Sprintf("%s %s %s", c.Class, c.Day, c.Why) }
+
 // HeldState is what was decided about a case. The numbers are stored.
 type HeldState uint8
 

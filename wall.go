@@ -138,6 +138,15 @@ type WallArchive interface {
 	WallSwitches(ctx context.Context, activity string) ([]WallSwitch, error)
 }
 
+// DecidedAt is the moment of a decision that follows one of before: later than that, also
+// where the clock of its node was ahead.
+func DecidedAt(now, before time.Time) time.Time {
+	if now = now.Truncate(time.Millisecond); now.After(before) {
+		return now
+	}
+	return before.Add(time.Millisecond)
+}
+
 // WallOff is the switch that turns the wall off in a region, or nil.
 func WallOff(switches []WallSwitch, region Region) *WallSwitch {
 	for i, s := range switches {

@@ -145,11 +145,7 @@ func (s *Server) takeReport(a *canyu.Activity, key canyu.MessageKey, who reporte
 	}
 	m := found[0]
 	m.State, m.By, m.Reason = canyu.Reported, reportedVisitor, fmt.Sprintf("reported:%d", n)
-	if now := s.now().Truncate(time.Millisecond); now.After(m.Decided) {
-		m.Decided = now
-	} else {
-		m.Decided = m.Decided.Add(time.Millisecond)
-	}
+	m.Decided = canyu.DecidedAt(s.now(), m.Decided)
 	if err := s.Archive.Decide(ctx, a.ID, []canyu.WallMessage{m}); err != nil {
 		return err
 	}

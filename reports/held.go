@@ -74,13 +74,9 @@ func (r *visit) held(want canyu.Scope, schools []*canyu.School) error {
 	for _, s := range schools {
 		names[s.Code] = s.Name
 	}
-	page, _ := strconv.Atoi(r.arg("page"))
-	last := max(1, (len(groups)+heldAtOnce-1)/heldAtOnce)
-	page = min(max(page, 1), last)
-	for i := 1; i <= last && last > 1; i++ {
-		v.Pages = append(v.Pages, pageLink{URL: r.address("page", strconv.Itoa(i), "did", ""), Text: strconv.Itoa(i), Current: i == page})
-	}
-	for _, g := range groups[(page-1)*heldAtOnce : min(page*heldAtOnce, len(groups))] {
+	from, to, pages := r.pageOf(len(groups), heldAtOnce)
+	v.Pages = pages
+	for _, g := range groups[from:to] {
 		v.Cases = append(v.Cases, r.heldCase(&g, names))
 	}
 	r.write(fasthttp.StatusOK, "page")
@@ -166,14 +162,11 @@ func (r *visit) heldDecided(want canyu.Scope, schools []*canyu.School) error {
 	}
 	before := groups[i].Decision
 	d.State, d.By = state, r.signer(want)
-	// Later than what it follows, also where the clock of that node was ahead.
-	if d.At = r.now.Truncate(time.Millisecond); !d.At.After(before.At) {
-		d.At = before.At.Add(time.Millisecond)
-	}
+	d.At = canyu.DecidedAt(r.now, before.At)
 	if d.Until.Before(before.Until) { // what somebody has seen stays seen
 		d.Until = before.Until
 	}
-	target := fmt.Sprintf("%s %s %s until %s", d.Class, d.Day, d.Why, d.Until.In(r.activity.Zone).Format(time.RFC3339))
+	target := fmt.Sprintf("%s until %s", d.HeldCase, d.Until.In(r.activity.Zone).Format(time.RFC3339))
 	if err := r.audit(d.By, what, target, before.State.String(), state.String()); err != nil {
 		return err
 	}

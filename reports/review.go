@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -112,17 +111,25 @@ func (r *visit) review(want canyu.Scope, schools []*canyu.School) error {
 	if err != nil {
 		return err
 	}
-	page, _ := strconv.Atoi(r.arg("page"))
-	last := max(1, (len(messages)+reviewedAtOnce-1)/reviewedAtOnce)
-	page = min(max(page, 1), last)
-	for i := 1; i <= last && last > 1; i++ {
-		v.Pages = append(v.Pages, pageLink{URL: r.address("page", strconv.Itoa(i), "done", "", "missed", "", "did", ""), Text: strconv.Itoa(i), Current: i == page})
-	}
-	for _, m := range messages[(page-1)*reviewedAtOnce : min(page*reviewedAtOnce, len(messages))] {
+	from, to, pages := r.pageOf(len(messages), reviewedAtOnce)
+	v.Pages = pages
+	for _, m := range messages[from:to] {
 		v.Items = append(v.Items, r.item(m, names))
 	}
 	r.write(fasthttp.StatusOK, "page")
 	return nil
+}
+
+// pageOf is the part of n lines that is on the page asked for, and links to each page where
+// there are several.
+func (r *visit) pageOf(n, atOnce int) (from, to int, links []pageLink) {
+	page, _ := strconv.Atoi(r.arg("page"))
+	last := max(1, (n+atOnce-1)/atOnce)
+	page = min(max(page, 1), last)
+	for i := 1; i <= last && last > 1; i++ {
+		links = append(links, pageLink{URL: r.address("page", strconv.Itoa(i), "done", "", "missed", "", "did", ""), Text: strconv.Itoa(i), Current: i == page})
+	}
+	return (page - 1) * atOnce, min(page*atOnce, n), links
 }
 
 // reviewedSchools are those that the search is about, as the archive is asked; nil
@@ -267,12 +274,7 @@ func (r *visit) decide(from, to canyu.WallState, texts [][]byte, by string, scho
 		if m.State == canyu.Waiting { // later, what it was held or reported for stays known
 			m.Reason = r.activity.Wall.Reason(m.Text)
 		}
-		// Later than what it follows, also where the clock of that node was ahead.
-		at := r.now.Truncate(time.Millisecond)
-		if !at.After(m.Decided) {
-			at = m.Decided.Add(time.Millisecond)
-		}
-		m.State, m.By, m.Decided = to, by, at
+		m.State, m.By, m.Decided = to, by, canyu.DecidedAt(r.now, m.Decided)
 	}
 	return len(messages), len(keys) - len(messages), r.p.Archive.Decide(r, r.activity.ID, messages)
 }

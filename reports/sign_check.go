@@ -12,10 +12,13 @@ import (
 
 // FrozenCheck is what was found about the reports of an activity.
 type FrozenCheck struct {
-	Reports int                        // that are as they were signed
-	Faults  []string                   // about the others
-	Heads   map[canyu.AuditHead]string // lines of the audit log that signed reports have seen, and which report
+	Reports  int                        // that are as they were signed
+	Faults   []string                   // about the others
+	Unsigned bool                       // one of them has no signature at all
+	Heads    map[canyu.AuditHead]string // lines of the audit log that signed reports have seen, and which report
 }
+
+const unsigned = "has no signature"
 
 // CheckFrozen looks at every frozen report of the regions that within (nil: all)
 // accepts: whether it is there, and as it was signed by one of the keys.
@@ -27,6 +30,7 @@ func CheckFrozen(ctx context.Context, archive canyu.Archive, a *canyu.Activity, 
 			name := frozenName(f.Region, f.Day, f.Revision)
 			if why := c.check(a, f, signatures, keys, name); why != "" {
 				c.Faults = append(c.Faults, name+" "+why)
+				c.Unsigned = c.Unsigned || why == unsigned
 			}
 		}
 		missing := ""
@@ -46,7 +50,7 @@ func CheckFrozen(ctx context.Context, archive canyu.Archive, a *canyu.Activity, 
 }
 
 func (c *FrozenCheck) check(a *canyu.Activity, f *canyu.Frozen, signatures []canyu.Signature, keys []PublicKey, name string) (why string) {
-	why = "has no signature"
+	why = unsigned
 	for _, s := range signatures {
 		if s.Day != f.Day || s.Revision != f.Revision {
 			continue

@@ -26,7 +26,7 @@ func unaudited(ctx context.Context, archive canyu.Archive, activity string) ([]s
 	}
 	var faults []string
 	for _, d := range decisions {
-		of := fmt.Sprintf("%s %s %s", d.Class, d.Day, d.Why)
+		of := d.HeldCase.String()
 		if line := newest[of]; d.State == canyu.Admitted && (line.What != canyu.AuditCount || line.Who != d.By) {
 			faults = append(faults, fmt.Sprintf("held submissions of class %s count, but no line of the audit log says who let them", of))
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/reports"
@@ -37,12 +36,10 @@ func (c *verifyCommand) verifyRecords(ctx context.Context, s *settings, e *engin
 		if err != nil {
 			return false, err
 		}
-		unsigned := false
 		for _, fault := range found.Faults {
 			fmt.Fprintf(out, "activity %s: %s\n", a.ID, fault)
-			unsigned = unsigned || strings.HasSuffix(fault, "has no signature")
 		}
-		if unsigned {
+		if found.Unsigned {
 			fmt.Fprintf(out, "activity %s: what was frozen before there were signatures gets one by canyu report sign\n", a.ID)
 		}
 		if found.Reports > 0 {
