@@ -68,6 +68,19 @@ type committer struct {
 	at       time.Time // of the newest batch
 	recent   recent
 
+	// With a spool, live counts are shown only in the first and the fifth of these states,
+	// and in the fifth not before believed (isRecovering):
+	//
+	//	                                spooling  doubtful  away  recovering  until
+	//	the ledger takes batches
+	//	begun, and nothing waits                  ×                           prove
+	//	begun, and the spool waits      ×         ×                           drained; inherited too
+	//	away                            ×         ×         ×                 drained
+	//	back with all it acknowledged                                         believed has passed
+	//	looked at in vain, no batch yet           ×         ×                 prove
+	//	lost its data                   ×         ×         ×     ×           restored, settled, drained
+	//
+	// The drain waits while settled is to come, but for what this node gives back (returning).
 	spooling   bool      // batches go to the spool
 	recovering bool      // what was recorded last is among them
 	doubtful   bool      // the ledger was away, and has not taken a batch since
