@@ -59,6 +59,7 @@ const (
 	AuditErase   = "participant.erase"
 	AuditCount   = "held.count" // what was held is counted
 	AuditDismiss = "held.dismiss"
+	AuditHold    = "held.undo"   // one of these decisions was taken back
 	AuditSwitch  = "switch.turn" // by an operator: see Switch
 )
 

@@ -34,9 +34,6 @@ func (s Suspicion) String() string {
 	return suspicionNames[s]
 }
 
-// AuditHold is the audit line of a decision that was taken back: see AuditCount.
-const AuditHold = "held.undo"
-
 // HeldCase is what a person decides about at once: what is held of a class and day
 // for one reason.
 type HeldCase struct {

@@ -80,25 +80,19 @@ type thanksView struct {
 
 // page is GET and POST of /a/{activity}.
 func (s *Server) page(ctx *fasthttp.RequestCtx, activityID string) {
-	a := s.activity(strings.TrimSuffix(activityID, "/"))
+	a := s.activity(activityID)
 	if a == nil {
 		p := s.newPage(ctx, &canyu.Activity{})
 		p.notice(fasthttp.StatusNotFound, "unknown", p.T.Say("unknown.hint"))
 		return
 	}
 	p := s.newPage(ctx, a)
-	switch string(ctx.Method()) {
-	case "GET", "HEAD":
-		if p.open(s, fasthttp.StatusOK) {
-			p.place(s, s.roster())
-		}
-	case "POST":
+	if ctx.IsPost() {
 		if p.open(s, fasthttp.StatusForbidden) {
 			p.submit(s)
 		}
-	default:
-		ctx.Response.Header.Set("Allow", "GET, HEAD, POST")
-		p.notice(fasthttp.StatusMethodNotAllowed, "method", "")
+	} else if p.open(s, fasthttp.StatusOK) {
+		p.place(s, s.roster())
 	}
 }
 
@@ -214,7 +208,7 @@ func (p *pageRequest) submit(s *Server) {
 	default:
 		p.at.role = role.String()
 		p.Where = p.whereClass(r)
-		p.thanks(role)
+		p.thanks(role, p.policy(r))
 		p.Thanks.Receipt, p.Thanks.Accepted, p.Thanks.Repeat = got.Receipt.String(), got.Accepted && !got.Held, !got.Counted && !got.Accepted && !got.Held
 		p.Thanks.Held = got.Held
 		if got.Ordinal != 0 {

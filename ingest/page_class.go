@@ -88,7 +88,7 @@ func (p *pageRequest) classGrid(s *Server, sc *canyu.School, grade uint8, class 
 }
 
 // thanks prepares what stands around a receipt.
-func (p *pageRequest) thanks(role canyu.Role) {
+func (p *pageRequest) thanks(role canyu.Role, policy canyu.Policy) {
 	again := p.at
 	if p.at.mode != "" {
 		again = p.at.oneScreen()
@@ -98,10 +98,10 @@ func (p *pageRequest) thanks(role canyu.Role) {
 		Role:  role.String(),
 		Day:   p.T.day(p.today),
 	}
-	if p.a.Wall != nil && !p.switches.Down(canyu.SwitchWall) {
+	if !policy.NoWall && !p.switches.Down(canyu.SwitchWall) {
 		p.Thanks.Wall = wallURL(p.a, "school", p.at.school, "lang", p.lang)
 	}
-	if p.a.Public.Counts != canyu.NoCounts && !p.switches.Down(canyu.SwitchPage) {
+	if policy.Public.Counts != canyu.NoCounts && !p.switches.Down(canyu.SwitchPage) {
 		p.Thanks.Counts = "/v1/activities/" + p.a.ID + "/counts?school=" + url.QueryEscape(p.at.school)
 	}
 }

@@ -195,7 +195,8 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 			Value: f.Name, Error: errs["name"], Max: canyu.MaxName,
 		}
 	}
-	p.tell(role, p.policy(r), v.Message != nil)
+	policy := p.policy(r)
+	p.tell(role, policy, v.Message != nil)
 	if p.told.Required {
 		v.Consent = &consentBox{Error: errs["consent"], Ticked: f.consent}
 	}
@@ -204,7 +205,7 @@ func (p *pageRequest) form(r *canyu.Roster, f *pageForm, errs map[string]string,
 	if p.oneScreen() {
 		p.OneScreen = p.url(p.at.oneScreen())
 	}
-	p.thanks(role)
+	p.thanks(role, policy)
 	p.write(status, "form")
 }
 

@@ -120,11 +120,6 @@ func (s *Server) privacy(ctx *fasthttp.RequestCtx, id string) {
 		return
 	}
 	p := s.newPage(ctx, a)
-	if !ctx.IsGet() && !ctx.IsHead() {
-		ctx.Response.Header.Set("Allow", "GET, HEAD")
-		p.notice(fasthttp.StatusMethodNotAllowed, "method", "")
-		return
-	}
 	p.Languages = p.languages(p.privacyURL)
 	p.Back = p.url(choice{})
 	if full := p.told.Full.In(p.Lang); full != "" {

@@ -106,6 +106,10 @@ func (s *Server) routed(ctx *fasthttp.RequestCtx, path string) {
 		s.Pages(ctx)
 		return
 	}
+	nothingHere(ctx)
+}
+
+func nothingHere(ctx *fasthttp.RequestCtx) {
 	newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
 }
 

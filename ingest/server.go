@@ -327,14 +327,14 @@ func (s *Server) index(ctx *fasthttp.RequestCtx) {
 		ctx.SetStatusCode(fasthttp.StatusFound)
 		return
 	}
-	newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
+	nothingHere(ctx)
 }
 
 // tellMetrics is GET /metrics.
 func (s *Server) tellMetrics(ctx *fasthttp.RequestCtx, _ string) {
 	switch {
 	case s.Metrics == nil:
-		newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
+		nothingHere(ctx)
 	case !Near(ctx):
 		newProblem(403, "not_near", "Not from here", "metrics: want a machine at hand, for itself; see metrics_listen").write(ctx)
 	default:

@@ -223,11 +223,7 @@ func (s *Server) wall(ctx *fasthttp.RequestCtx, id string) {
 		return
 	}
 	p := s.newPage(ctx, a)
-	method := string(ctx.Method())
 	switch {
-	case method != "GET" && method != "HEAD" && method != "POST":
-		ctx.Response.Header.Set("Allow", "GET, HEAD, POST")
-		p.notice(fasthttp.StatusMethodNotAllowed, "method", "")
 	case a.Wall == nil:
 		p.Notice, p.Detail = wallTexts[p.Lang]["none"], wallTexts[p.Lang]["none.hint"]
 		p.write(fasthttp.StatusNotFound, "notice")
@@ -235,7 +231,7 @@ func (s *Server) wall(ctx *fasthttp.RequestCtx, id string) {
 		v := &wallView{view: &p.view, W: wallTexts[p.Lang], Home: "/a/" + a.ID, Off: true}
 		ctx.Response.Header.Set("Retry-After", "60")
 		writeWall(ctx, p, v, fasthttp.StatusServiceUnavailable)
-	case method == "POST":
+	case ctx.IsPost():
 		s.report(ctx, p)
 	default:
 		s.drawWall(ctx, p)
