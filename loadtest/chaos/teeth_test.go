@@ -101,9 +101,9 @@ func TestFindsMissingGuard(t *testing.T) {
 	t.Parallel()
 	found(t, "never", chaos.Options{
 		Canyu: broken(t,
-			edit{"ingest/redisledger/record.lua", "if sequence == ARGV[2] then return last end", ""},
+			edit{"ingest/redisledger/record.lua", "if sequence == ARGV[2] then", "if false then"},
 			edit{"ingest/redisledger/record.lua", "if tonumber(sequence) > tonumber(ARGV[2]) then return 'STALE' end", ""},
-			edit{"ingest/redisledger/ledger.go", "o.MaxRetries = -1", "o.MaxRetries = 3"}),
+			edit{"ingest/redisledger/address.go", "o.ContextTimeoutEnabled = -1,", "o.ContextTimeoutEnabled = 3,"}),
 		Pair: chaos.Distributed, Duration: 5 * time.Second,
 		Faults: []chaos.Fault{chaos.Network}, Edge: "ingest → redis",
 		Modes: []chaos.Mode{chaos.LostReply, chaos.LostReply, chaos.LostReply, chaos.LostReply, chaos.LostReply, chaos.LostReply, chaos.LostReply, chaos.LostReply},
@@ -114,7 +114,7 @@ func TestFindsMissingGuard(t *testing.T) {
 func TestFindsMissingSync(t *testing.T) {
 	t.Parallel()
 	found(t, "lost", chaos.Options{
-		Canyu: broken(t, edit{"ingest/redisledger/ledger.go", `"appendfsync": "always", `, ""}),
+		Canyu: broken(t, edit{"ingest/redisledger/nodes.go", `"appendfsync": "always", `, ""}),
 		Fsync: "no",
 		Pair:  chaos.Distributed, Duration: 5 * time.Second, Faults: []chaos.Fault{chaos.Blackout},
 	})
