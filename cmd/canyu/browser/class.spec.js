@@ -24,7 +24,6 @@ const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from
 const tally = (page, words) => expect(page.locator('#tally')).toHaveText(words);
 
 test('45 seats at one screen, some by keyboard', async ({ page, site, school, counts }) => {
-  test.setTimeout(90_000);
   await page.goto(form(school));
   await page.getByRole('link', { name: '全班用一块屏幕' }).click();
   await tally(page, '已参与 0 / 45');

@@ -36,7 +36,7 @@ const reads = (page, text) => expect(async () => {
 }).toPass();
 
 test('wall: a pupil writes, a teacher approves, everybody reads', async ({ browser, page, site, school, canyu, counts, request }) => {
-  test.slow();
+  test.setTimeout(600_000);
   const wall = `/a/${site.activities.wall}/wall`;
   await page.goto(form(school, '', site.activities.wall));
   await page.getByRole('button', { name: '鞠躬' }).click();
