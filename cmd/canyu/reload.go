@@ -28,7 +28,7 @@ type host struct {
 
 	mu      sync.Mutex
 	closed  bool
-	sockets map[string]*net.TCPListener
+	sockets map[string]*net.TCPListener // by setting
 }
 
 // newHost is closed when ctx ends: whoever comes then is refused at once, and asks
@@ -54,11 +54,11 @@ func (h *host) secret(s *settings) (_ []byte, err error) {
 	return h.key, err
 }
 
-// listen is a listener of its own to the address' socket: closing it refuses nobody.
-func (h *host) listen(address string) (net.Listener, error) {
+// listen is a listener of its own to the setting's socket: closing it refuses nobody.
+func (h *host) listen(setting, address string) (net.Listener, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	socket := h.sockets[address]
+	socket := h.sockets[setting]
 	switch {
 	case h.closed:
 		return nil, net.ErrClosed
@@ -68,7 +68,7 @@ func (h *host) listen(address string) (net.Listener, error) {
 			return nil, err
 		}
 		socket = l.(*net.TCPListener)
-		h.sockets[address] = socket
+		h.sockets[setting] = socket
 	}
 	f, err := socket.File()
 	if err != nil {

@@ -107,7 +107,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, h *ho
 		})
 		ready = server.Ready
 		registry.MustRegister(server.Collectors()...)
-		listener, err := h.listen(s.Listen)
+		listener, err := h.listen("listen", s.Listen)
 		if err != nil {
 			return fmt.Errorf("cannot listen: %w", err)
 		}
@@ -120,7 +120,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, h *ho
 		close(ingestDone)
 	}
 	if !slices.Contains(s.Run, "ingest") && slices.Contains(s.Run, "reports") {
-		listener, err := h.listen(s.Listen)
+		listener, err := h.listen("listen", s.Listen)
 		if err != nil { // beside ingest on one machine: that has the pages, and mail must go out
 			log.Error("no pages are served here", "error", err)
 		} else {
@@ -131,7 +131,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, h *ho
 		}
 	}
 	if s.MetricsListen != "" {
-		listener, err := h.listen(s.MetricsListen)
+		listener, err := h.listen("metrics_listen", s.MetricsListen)
 		if err != nil {
 			return fmt.Errorf("cannot listen for metrics: %w", err)
 		}
