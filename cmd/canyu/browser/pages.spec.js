@@ -165,7 +165,7 @@ test('Redis is killed: the page says so, and goes on when it is back', async ({ 
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ activity: far.activity, school: '3418020001', grade: 3, class: 2, role: 'student', seat, steps: ['bow'] }),
   })).status;
-  expect(await take(1)).toBe(201);
+  expect([201, 202]).toContain(await take(1)); // a busy Redis may take it a moment later
   await page.goto(far.url + far.link);
   await live(page);
   await expect(count(page)).toHaveText('1');
