@@ -141,7 +141,7 @@ func TestSourceIsDeterministic(t *testing.T) {
 
 func TestSourceRepeats(t *testing.T) {
 	t.Parallel()
-	r := newRoster(t, loadtest.Synthetic{Schools: 2, Grades: 12, Classes: 5, Enrolled: 50})
+	r := newRoster(t, loadtest.Synthetic{Schools: 1, Grades: 12, Classes: 3, Enrolled: 50})
 	for _, share := range []float64{0, 0.1, 0.5, 0.9} {
 		s := newSource(t, r, loadtest.SourceOptions{Repeats: share})
 		seen, ids := make(map[[4]any]bool), make(map[string]bool)
