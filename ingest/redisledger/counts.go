@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -102,15 +101,10 @@ func (l *Ledger) Participants(ctx context.Context, activity string, class canyu.
 	if mark.Val() == 0 {
 		return nil, canyu.ErrLost
 	}
-	var members []canyu.Participant
-	for _, text := range set.Val() {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the participants of a class: %w", err)
-		}
-		members = append(members, canyu.Participant(n))
+	members, err := participants(set)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the participants of a class: %w", err)
 	}
-	slices.Sort(members) // an intset is sorted already, a larger set is not
 	return members, nil
 }
 

@@ -45,17 +45,26 @@ func (l *Ledger) Members(ctx context.Context, activity string, classes []canyu.C
 		for i := range some {
 			var of canyu.Members
 			for j, r := range canyu.Roles {
-				for _, text := range sets[i*len(canyu.Roles)+j].Val() {
-					n, err := strconv.ParseUint(text, 10, 64)
-					if err != nil {
-						return nil, fmt.Errorf("cannot read the participants of class %s: %w", some[i], err)
-					}
-					of[r] = append(of[r], canyu.Participant(n))
+				if of[r], err = participants(sets[i*len(canyu.Roles)+j]); err != nil {
+					return nil, fmt.Errorf("cannot read the participants of class %s: %w", some[i], err)
 				}
-				slices.Sort(of[r]) // an intset is sorted already, a larger set is not
 			}
 			all = append(all, of)
 		}
 	}
+	return all, nil
+}
+
+// participants are the members of a set, ascending.
+func participants(set *redis.StringSliceCmd) ([]canyu.Participant, error) {
+	var all []canyu.Participant
+	for _, text := range set.Val() {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, canyu.Participant(n))
+	}
+	slices.Sort(all) // an intset is sorted already, a larger set is not
 	return all, nil
 }

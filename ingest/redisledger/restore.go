@@ -14,7 +14,7 @@ import (
 // restoreAtOnce is how many participants go into one call of Restore's script.
 const restoreAtOnce = 2000
 
-// restoreScript adds participants and counts those that were not there, so that what a
+// restoreLua adds participants and counts those that were not there, so that what a
 // ledger still had, or an earlier try has added, is counted once.
 //
 // KEYS 1 ordinals given   2… sets       ARGV for each set: how many, and who
@@ -26,7 +26,7 @@ for i = 2, #KEYS do
 end
 return redis.call('INCRBY', KEYS[1], added)`
 
-// raise goes on numbering behind the last ordinal that the archive knows; the gap
+// raiseLua goes on numbering behind the last ordinal that the archive knows; the gap
 // are those that nobody has any more.
 const raiseLua = `local n = tonumber(redis.call('GET', KEYS[1]) or '0')
 local gap = tonumber(ARGV[1]) - n

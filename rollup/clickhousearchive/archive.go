@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,7 +130,8 @@ func (a *Archive) insert(ctx context.Context, table, columns string, values ...a
 }
 
 // exact is where to read what something is decided by: connections, in a cluster one to
-// each shard, to servers that have all that was acknowledged, with local names.
+// each shard, to servers that have all that was acknowledged, with local names. One is
+// enough for tables that every server has.
 func (a *Archive) exact(ctx context.Context, tables ...string) ([]driver.Conn, error) {
 	if l, ok := a.conn.(*late); ok {
 		if err := l.open(ctx); err != nil {
@@ -143,7 +145,20 @@ func (a *Archive) exact(ctx context.Context, tables ...string) ([]driver.Conn, e
 	for i := range tables {
 		names[i] = a.local(tables[i])
 	}
-	return a.cluster.exact(ctx, names...)
+	servers, err := a.cluster.exact(ctx, names...)
+	if err == nil && !slices.ContainsFunc(tables, func(table string) bool { return bySchool[table] }) {
+		servers = servers[:1]
+	}
+	return servers, err
+}
+
+// exactOne is exact for tables that every server has.
+func (a *Archive) exactOne(ctx context.Context, tables ...string) (driver.Conn, error) {
+	servers, err := a.exact(ctx, tables...)
+	if err != nil {
+		return nil, err
+	}
+	return servers[0], nil
 }
 
 // copied waits until what was written is on every server of a cluster that is there.

@@ -13,9 +13,9 @@ import (
 // AppendAudit implements canyu.Archive.
 func (a *Archive) AppendAudit(ctx context.Context, e canyu.AuditEntry) error {
 	var taken uint64
-	servers, err := a.exact(ctx, "audit")
+	server, err := a.exactOne(ctx, "audit")
 	if err == nil {
-		err = servers[0].QueryRow(ctx, fmt.Sprintf("SELECT count() FROM audit WHERE sequence = %d", e.Sequence)).Scan(&taken)
+		err = server.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM audit WHERE sequence = %d", e.Sequence)).Scan(&taken)
 	}
 	switch {
 	case err == nil && taken > 0:
@@ -51,12 +51,12 @@ func (a *Archive) NewestAudit(ctx context.Context, limit int) ([]canyu.AuditEntr
 func (a *Archive) audit(ctx context.Context, order string) iter.Seq2[canyu.AuditEntry, error] {
 	return func(yield func(canyu.AuditEntry, error) bool) {
 		fail := func(err error) { yield(canyu.AuditEntry{}, fmt.Errorf("cannot read the audit log: %w", err)) }
-		servers, err := a.exact(ctx, "audit")
+		server, err := a.exactOne(ctx, "audit")
 		if err != nil {
 			fail(err)
 			return
 		}
-		rows, err := servers[0].Query(ctx, `SELECT sequence, at, who, what, activity, target, was, becomes, hash FROM audit ORDER BY sequence`+order)
+		rows, err := server.Query(ctx, `SELECT sequence, at, who, what, activity, target, was, becomes, hash FROM audit ORDER BY sequence`+order)
 		if err != nil {
 			fail(err)
 			return

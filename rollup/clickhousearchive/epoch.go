@@ -7,9 +7,9 @@ import (
 
 // Epoch implements canyu.Archive.
 func (a *Archive) Epoch(ctx context.Context, activity string) (epoch string, err error) {
-	servers, err := a.exact(ctx, "epochs")
+	server, err := a.exactOne(ctx, "epochs")
 	if err == nil {
-		err = servers[0].QueryRow(ctx, "SELECT argMax(epoch, version) FROM epochs WHERE activity = ?", activity).Scan(&epoch)
+		err = server.QueryRow(ctx, "SELECT argMax(epoch, version) FROM epochs WHERE activity = ?", activity).Scan(&epoch)
 	}
 	if err != nil {
 		return "", fmt.Errorf("cannot read the epoch: %w", err)

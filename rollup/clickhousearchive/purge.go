@@ -15,9 +15,9 @@ import (
 // Salt implements canyu.Archive.
 func (a *Archive) Salt(ctx context.Context, activity string) ([]byte, error) {
 	var text string
-	servers, err := a.exact(ctx, "salts")
+	server, err := a.exactOne(ctx, "salts")
 	if err == nil {
-		err = servers[0].QueryRow(ctx, "SELECT argMin(salt, at) FROM salts WHERE activity = ?", activity).Scan(&text)
+		err = server.QueryRow(ctx, "SELECT argMin(salt, at) FROM salts WHERE activity = ?", activity).Scan(&text)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the salt: %w", err)
@@ -60,9 +60,9 @@ func (a *Archive) takes(ctx context.Context, activity string) error {
 func (a *Archive) Purged(ctx context.Context, activity string) (p canyu.Purged, err error) {
 	times := []*time.Time{&p.Announced, &p.Ordered, &p.Messages, &p.MessagesDone, &p.Participants, &p.ParticipantsDone}
 	var ms [6]int64
-	servers, err := a.exact(ctx, "purges")
+	server, err := a.exactOne(ctx, "purges")
 	if err == nil {
-		err = servers[0].QueryRow(ctx, `SELECT argMax(announced, version), argMax(ordered, version), argMax(messages, version), argMax(messages_done, version),
+		err = server.QueryRow(ctx, `SELECT argMax(announced, version), argMax(ordered, version), argMax(messages, version), argMax(messages_done, version),
 			argMax(participants, version), argMax(participants_done, version) FROM purges WHERE activity = ?`, activity).
 			Scan(&ms[0], &ms[1], &ms[2], &ms[3], &ms[4], &ms[5])
 	}
@@ -149,9 +149,6 @@ func (a *Archive) PurgeParticipants(ctx context.Context, activity string) error 
 func (a *Archive) drop(ctx context.Context, activity string, tables ...string) error {
 	for _, table := range tables {
 		servers, err := a.exact(ctx, table)
-		if !bySchool[table] && err == nil {
-			servers = servers[:1] // of a table that all have
-		}
 		for i := 0; err == nil && i < len(servers); i++ {
 			err = servers[i].Exec(ctx, "ALTER TABLE "+a.local(table)+" DROP PARTITION ?", activity)
 		}

@@ -13,9 +13,9 @@ import (
 // Freeze implements canyu.Archive.
 func (a *Archive) Freeze(ctx context.Context, f canyu.Frozen) (canyu.Frozen, error) {
 	var stored []canyu.Frozen
-	servers, err := a.exact(ctx, "frozen_reports")
+	server, err := a.exactOne(ctx, "frozen_reports")
 	if err == nil {
-		stored, err = frozen(ctx, servers[0], f.Activity, f.Region, fmt.Sprintf("toInt64(day) = %d AND revision = %d", f.Day, f.Revision))
+		stored, err = frozen(ctx, server, f.Activity, f.Region, fmt.Sprintf("toInt64(day) = %d AND revision = %d", f.Day, f.Revision))
 	}
 	if err == nil && len(stored) == 0 {
 		err = a.insert(ctx, "frozen_reports", "activity, region, day, revision, as_of, body, at",
@@ -86,11 +86,11 @@ func (a *Archive) SetDelivery(ctx context.Context, d canyu.Delivery) error {
 
 // Deliveries implements canyu.Archive.
 func (a *Archive) Deliveries(ctx context.Context, activity string, region canyu.Region) ([]canyu.Delivery, error) {
-	servers, err := a.exact(ctx, "report_deliveries")
+	server, err := a.exactOne(ctx, "report_deliveries")
 	if err != nil {
 		return nil, fmt.Errorf("cannot read deliveries: %w", err)
 	}
-	rows, err := servers[0].Query(ctx, `SELECT activity, region, toUInt16(day), revision, school, recipient, state, attempts, at, answer
+	rows, err := server.Query(ctx, `SELECT activity, region, toUInt16(day), revision, school, recipient, state, attempts, at, answer
 		FROM report_deliveries FINAL WHERE activity = ?`+ofRegion(region)+` ORDER BY day, region, revision, school, recipient`, activity)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read deliveries: %w", err)

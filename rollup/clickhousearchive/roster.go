@@ -26,16 +26,16 @@ func (a *Archive) Roster(ctx context.Context) (*canyu.Roster, error) {
 }
 
 func (a *Archive) rosterEntries(ctx context.Context) ([]canyu.RosterEntry, error) {
-	servers, err := a.exact(ctx, "roster", "roster_imports")
+	server, err := a.exactOne(ctx, "roster", "roster_imports")
 	if err != nil {
 		return nil, err
 	}
-	imports, err := imports(ctx, servers[0])
+	imports, err := imports(ctx, server)
 	if err != nil || len(imports) == 0 {
 		return nil, err
 	}
 	published := "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(imports), " ", ","), "[]") + ")"
-	rows, err := servers[0].Query(ctx, `SELECT region, school, name, grade, class, enrolled FROM roster
+	rows, err := server.Query(ctx, `SELECT region, school, name, grade, class, enrolled FROM roster
 		WHERE (school, import) IN (SELECT school, max(import) FROM roster WHERE import IN `+published+` GROUP BY school)
 		ORDER BY school, grade, class`)
 	if err != nil {
