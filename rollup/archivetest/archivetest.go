@@ -66,6 +66,7 @@ func Test(t *testing.T, place func(t *testing.T) Open) {
 		{"Opened again", testReopen},
 		{"Opened by several at once", testOpenAtOnce},
 		{"Cancelled", testCancelled},
+		{"Cancelled afterwards", testCancelledAfterwards},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -151,4 +152,25 @@ func testCancelled(t *testing.T, open Open) {
 		t.Errorf("Participants: got %v", last)
 	}
 	equal(t, "afterwards", tallies(t, a, act), []canyu.Rollup{student(class32, day1, 1, 1)})
+}
+
+// A context that ends as soon as a call has answered harms no later call, also where
+// what watches over it gets its turn late.
+func testCancelledAfterwards(t *testing.T, open Open) {
+	for range 4 {
+		go func() {
+			for t.Context().Err() == nil {
+				runtime.Gosched()
+			}
+		}()
+	}
+	a := begin(t, open)
+	for range 100 {
+		act := activity()
+		ctx, cancel := context.WithCancel(t.Context())
+		err := a.SetEpoch(ctx, act, "0f1e2d3c")
+		cancel()
+		must(t, err)
+		equal(t, "the epoch", get[string](t)(a.Epoch(t.Context(), act)), "0f1e2d3c")
+	}
 }

@@ -113,7 +113,12 @@ func (a *Archive) newestVersion(ctx context.Context, table, condition string, ar
 
 // insert writes one block of rows given as columns.
 func (a *Archive) insert(ctx context.Context, table, columns string, values ...any) error {
-	batch, err := a.conn.PrepareBatch(ctx, "INSERT INTO "+table+" ("+columns+") VALUES")
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	within, release := untilReleased(ctx)
+	defer release()
+	batch, err := a.conn.PrepareBatch(within, "INSERT INTO "+table+" ("+columns+") VALUES")
 	if err != nil {
 		return err
 	}
@@ -127,6 +132,14 @@ func (a *Archive) insert(ctx context.Context, table, columns string, values ...a
 	}
 	a.copied(ctx, table)
 	return nil
+}
+
+// untilReleased ends with ctx, and no more once it is released. clickhouse-go 2.50 may
+// close the connection of a batch whose context ends soon after Send, when the pool has
+// given it to somebody else already (its pull request 2032).
+func untilReleased(ctx context.Context) (context.Context, func() bool) {
+	within, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	return within, context.AfterFunc(ctx, cancel)
 }
 
 // exact is where to read what something is decided by: connections, in a cluster one to
