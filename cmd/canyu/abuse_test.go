@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -257,10 +258,12 @@ func (b *board) decides(without, with int) {
 	if status, _, _ := b.ask("none", heldPath, nil); status != 401 {
 		b.t.Errorf("without a link: %d", status)
 	}
-	_, _, page := b.ask("county", "/bureau/341802", nil)
-	if !strings.Contains(page, "次提交暂未计入，请核对") {
-		b.t.Error("the bureau's page does not lead there")
-	}
+	b.eventually("the bureau's page leads there", func() error { // it may be as old as the one before
+		if _, _, page := b.ask("county", "/bureau/341802", nil); !strings.Contains(page, "次提交暂未计入，请核对") {
+			return errors.New("it does not")
+		}
+		return nil
+	})
 	for _, step := range []struct {
 		do, did string
 		want    int

@@ -119,7 +119,7 @@ func TestBrowser(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "node", append([]string{"node_modules/@playwright/test/cli.js", "test"}, args...)...)
 	cmd.Dir = "browser"
 	cmd.Env = append(os.Environ(), "CANYU_BROWSER_SITE="+string(about), "CANYU_CHROMIUM="+chromium,
-		"CANYU_BROWSER_OUT="+filepath.Join(s.dir, "results"), "FORCE_COLOR=0", "CI=1")
+		"CANYU_BROWSER_OUT="+filepath.Join(s.dir, "results"), "FORCE_COLOR=0", "CI=1", "LC_ALL=C.UTF-8") // else Chromium calls a file in Chinese "download"
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

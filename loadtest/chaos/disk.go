@@ -72,6 +72,17 @@ func (d *disk) empty() error {
 	})
 }
 
+// forget removes files.
+func (d *disk) forget(pattern string) error {
+	return d.host.do(func() error {
+		paths, err := filepath.Glob(filepath.Join(d.dir, pattern))
+		for _, path := range paths {
+			err = errors.Join(err, os.Remove(path))
+		}
+		return err
+	})
+}
+
 // keep copies what is on it to elsewhere, and bring puts that back in its place.
 func (d *disk) keep(elsewhere string) error { return d.copy(d.dir, elsewhere) }
 

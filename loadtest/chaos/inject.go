@@ -171,7 +171,8 @@ func (in *injector) network(ctx context.Context, p *Proxy, e Event) {
 }
 
 // blackout is a power cut of everything. Without disks of its own a harness cannot
-// know what was not synced; where Redis does not sync at all, it is the last second.
+// know what was not synced; where Redis does not sync at all, it is the last second, and
+// what the nodes keep to give back to a Redis that lost it, which they never sync.
 func (in *injector) blackout(ctx context.Context, e Event) {
 	for _, n := range in.w.nodes {
 		n.fault.Lock()
@@ -188,7 +189,7 @@ func (in *injector) blackout(ctx context.Context, e Event) {
 		sleep(ctx, time.Second)
 		cut = func(d *disk) error {
 			if d != redis {
-				return nil
+				return d.forget("spool/tail-*")
 			}
 			return errors.Join(d.bring(kept), os.RemoveAll(kept))
 		}

@@ -21,8 +21,6 @@ import (
 // edit replaces a text that must be there, everywhere in one file.
 type edit struct{ file, old, new string }
 
-var buildFlags []string
-
 // broken builds canyu with edits laid over its source.
 func broken(t *testing.T, edits ...edit) string {
 	t.Helper()
@@ -60,8 +58,7 @@ func broken(t *testing.T, edits ...edit) string {
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "canyu")
-	args := append([]string{"build", "-overlay", config, "-o", program}, buildFlags...)
-	cmd := exec.Command("go", append(args, "./cmd/canyu")...)
+	cmd := exec.Command("go", "build", "-overlay", config, "-ldflags=-s -w", "-o", program, "./cmd/canyu")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go %s: %v\n%s", strings.Join(cmd.Args[1:], " "), err, out)
