@@ -29,13 +29,19 @@ build: ## bin/canyu, one static file
 # What they write stays in memory where there is plenty: they sync all the time, and a
 # test that kills a server should not wait for the disk of the next.
 .PHONY: test
-test: deps ## format, vet, lint, then every test, against servers of its own
-	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
-	go vet ./...
-	@$(MAKE) --no-print-directory lint
-	go vet -C deploy/validate . # and builds what the test of deploy/ runs
+test: deps check ## format, vet, lint, then every test, against servers of its own
 	@[[ $$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1) -lt 10000000 ]] || export TMPDIR=/dev/shm; set -x; \
 	deploy/testservers.sh go test -race -shuffle=on -parallel 6 -timeout 14m ./...
+
+# On a bare machine deps and check go on at once.
+MAKEFLAGS += --jobs=2
+
+.PHONY: check
+check: $(linter) ## format, vet, lint
+	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
+	go vet ./...
+	$(linter) run ./...
+	go vet -C deploy/validate . # and builds what the test of deploy/ runs
 
 .PHONY: release
 release: ## bin/release: archives for linux/amd64 and arm64, and their sums
@@ -44,10 +50,6 @@ release: ## bin/release: archives for linux/amd64 and arm64, and their sums
 .PHONY: reproducible
 reproducible: ## builds the release twice, the second time from nothing, and compares
 	@deploy/release.sh --twice
-
-.PHONY: lint
-lint: $(linter) ## the pinned linter, import rules among others
-	$(linter) run ./...
 
 # Known vulnerabilities in what the program calls, by the Go project's database or a copy
 # of it: make audit VULNDB=file:///srv/vulndb where the network is closed.
