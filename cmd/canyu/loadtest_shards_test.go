@@ -19,7 +19,7 @@ func TestLoadtestShards(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	args := strings.Fields("loadtest growth --tables shards --shards 2 --masters 2 --processes 1 --quiet --patience 0s --rounds 1 --round 1s --warmup 50ms --connections 8 --program " + p)
+	args := strings.Fields("loadtest growth --tables shards --shards 2 --masters 2 --processes 1 --quiet --patience 0s --rounds 1 --round 3s --warmup 50ms --connections 8 --program " + p)
 	if err := run(t.Context(), args, &out, &out); err != nil {
 		t.Fatal(err)
 	}

@@ -119,7 +119,7 @@ func newWorld(ctx context.Context, o *Options, dir string, pupils []class) (w *w
 			}
 		}
 	}
-	return w, w.whole(ctx, time.Minute)
+	return w, w.whole(ctx, 2*time.Minute)
 }
 
 // embedded is one process that does everything.
