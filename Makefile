@@ -8,6 +8,8 @@ ARGS ?=
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# What a bare machine has to wait for, deps and check, goes on at once.
+MAKEFLAGS += --jobs=2
 
 linter := bin/golangci-lint-$(GOLANGCI_LINT)
 auditor := bin/govulncheck-$(GOVULNCHECK)
@@ -32,9 +34,6 @@ build: ## bin/canyu, one static file
 test: deps check ## format, vet, lint, then every test, against servers of its own
 	@[[ $$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1) -lt 10000000 ]] || export TMPDIR=/dev/shm; set -x; \
 	deploy/testservers.sh go test -race -shuffle=on -parallel 6 -timeout 14m ./...
-
-# On a bare machine deps and check go on at once.
-MAKEFLAGS += --jobs=2
 
 .PHONY: check
 check: $(linter) ## format, vet, lint

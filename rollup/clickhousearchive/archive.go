@@ -112,12 +112,17 @@ func (a *Archive) newestVersion(ctx context.Context, table, condition string, ar
 }
 
 // insert writes one block of rows given as columns.
-func (a *Archive) insert(ctx context.Context, table, columns string, values ...any) error {
+func (a *Archive) insert(ctx context.Context, table, columns string, values ...any) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	within, release := untilReleased(ctx)
-	defer release()
+	defer func() {
+		release()
+		if err != nil && ctx.Err() != nil {
+			err = ctx.Err() // within knows no deadline, only that it was cancelled
+		}
+	}()
 	batch, err := a.conn.PrepareBatch(within, "INSERT INTO "+table+" ("+columns+") VALUES")
 	if err != nil {
 		return err
