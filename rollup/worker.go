@@ -16,8 +16,8 @@ import (
 const (
 	idle    = 200 * time.Millisecond // between looks at an empty log
 	pace    = time.Second            // after a store that left nothing waiting: fewer, larger ones
-	inBurst = 8                      // times as long as a store took, while ingest needs the machine,
-	behind  = 3 * time.Second        // but no longer: the archive is at most five seconds behind
+	inBurst = 8                      // times as long as a step took, while ingest needs the machine,
+	behind  = 3 * time.Second        // but no longer: the archive is to be at most five seconds behind
 	longest = 5 * time.Second        // between two tries of what fails
 	grace   = 10 * time.Second       // for the last step, after Run was told to end
 )
@@ -126,21 +126,16 @@ func (w *Worker) run(ctx context.Context, activity string) {
 	failures := 0
 	var b burst
 	for ctx.Err() == nil {
-		began := w.now()
+		b.begin(w.now(), w.cameSoFar(working, activity))
 		n, more, err := s.step(working, false)
-		took := w.now().Sub(began)
 		wait := idle
 		switch {
 		case err != nil:
 			failures++
 			wait = backoff(failures)
 			w.log().Warn("cannot carry participations into the archive; trying again", "activity", activity, "wait", wait, "error", err)
-		case n > 0 && b.goesOn(working, w.Ledger, activity, n):
-			wait = max(pace, min(behind, inBurst*took))
-		case more:
-			wait = 0
 		case n > 0:
-			wait = pace
+			wait = b.rest(w.now(), w.cameSoFar(working, activity), n, more)
 		}
 		if err == nil && failures > 0 {
 			w.log().Info("participations reach the archive again", "activity", activity)
@@ -162,20 +157,55 @@ func (w *Worker) run(ctx context.Context, activity string) {
 	}
 }
 
-// burst tells whether participations are coming in about as fast as they are carried
-// away. While they do, the machine is ingest's: the archive may fall behind a little,
-// and catches up when they end.
-type burst struct{ total int }
+// burst tells how long to rest between two steps, from how many take part meanwhile.
+type burst struct {
+	began, ended         time.Time // of the newest step
+	cameBegan, cameEnded int       // into the ledger until then
+	slower               float64   // participations a second while resting ÷ while working
+}
 
-// goesOn compares what came in since the last call with the n carried away.
-func (b *burst) goesOn(ctx context.Context, l canyu.Ledger, activity string, n int) bool {
-	total, err := l.Total(ctx, activity)
-	if err != nil {
-		return false
+// begin: a step begins, and came have come into the ledger so far.
+func (b *burst) begin(now time.Time, came int) {
+	b.slower = 0
+	if rested := now.Sub(b.ended); b.cameBegan > 0 && rested >= idle/2 && b.cameEnded > b.cameBegan {
+		b.slower = float64(came-b.cameEnded) / rested.Seconds() * b.ended.Sub(b.began).Seconds() / float64(b.cameEnded-b.cameBegan)
 	}
-	came := total - b.total
-	b.total = total
-	return came > n/2 && came < total
+	b.began, b.cameBegan = now, came
+}
+
+// rest is for how long the machine is ingest's after a step of n participations. That is
+// most of the time where fewer come in while rollup works than while it rests: they want
+// the same machine, and the archive catches up when the burst ends. Else the archive may
+// be a little behind, for larger steps cost less.
+func (b *burst) rest(now time.Time, came, n int, more bool) time.Duration {
+	const harm = 1.25
+	took := now.Sub(b.began)
+	fresh := came - b.cameEnded // since the end of the step before
+	first := b.ended.IsZero()
+	b.ended, b.cameEnded = now, came
+
+	burst := !first && fresh > n/2
+	switch {
+	case burst && b.slower > harm:
+		return max(pace, min(behind, inBurst*took))
+	case burst && more:
+		return idle
+	case more:
+		return 0
+	case burst: // who comes now waits for the rest, for one step and perhaps for another
+		return max(idle, min(max(pace, inBurst*took), behind-2*took))
+	default:
+		return pace
+	}
+}
+
+// cameSoFar is how many took part until now; 0 where the ledger does not say.
+func (w *Worker) cameSoFar(ctx context.Context, activity string) int {
+	total, err := w.Ledger.Total(ctx, activity)
+	if err != nil {
+		return 0
+	}
+	return total
 }
 
 // backoff doubles from the idle time, and differs a little each time so that many

@@ -39,8 +39,8 @@ func TestLoadtestMeasures(t *testing.T) {
 	quick := " --patience 0s --rounds 1 --round 200ms --warmup 50ms --connections 8"
 	f("national --engine embedded --participants 3000 --quiet", "| arrays of 100 | 3,000", "60 classes in", "no difference")
 	f("national --engine redis+clickhouse --participants 300 --array 0 --quiet", "| each for himself | 300", "no difference")
-	f("latency --engines embedded,redis+clickhouse --flood 100ms --duration 1s --rounds 1 --marks 3 --share 0.05 --connections 8 --patience 0s",
-		"click → archive", "| embedded ", "| redis+clickhouse ")
+	f("latency --engines bare,embedded,redis+clickhouse --flood 100ms --duration 1s --rounds 1 --marks 3 --share 0.05 --connections 8 --patience 0s",
+		"click → archive", "| bare ", "| embedded ", "| redis+clickhouse ")
 	f("bench --rows bare,redis,redis+clickhouse --schools 200"+quick, "| redis ", "| redis+clickhouse ", "no difference")
 	f("growth --tables schools,batch,reports --engines embedded --schools 1,3 --batch 1,8 --reports 2 --quiet"+quick,
 		"### Schools: embedded", "| 3, ", "### Commits and load: embedded", "### Report and verify: embedded", "| 60 ")
