@@ -174,7 +174,11 @@ func (b *bench) baseline(ctx context.Context, kind, name, connections string) (*
 			b.postgres = dsn
 		}
 		store = listener(b.postgres)
-		args = append(args, "--dsn", b.postgres, "--roster", b.rosterFile(), "--pool", cmp.Or(connections, fmt.Sprint(b.PostgresPool)))
+		dsn, err := ownDatabase(ctx, b.postgres, strings.ReplaceAll(file, "-", "_"))
+		if err != nil {
+			return nil, 0, err
+		}
+		args = append(args, "--dsn", dsn, "--roster", b.rosterFile(), "--pool", cmp.Or(connections, fmt.Sprint(b.PostgresPool)))
 	}
 	s, err := startServer(ctx, b.log, b.dir, file, addr, args...)
 	if err != nil {

@@ -132,7 +132,7 @@ func TestBenchMeasuresServersOfItsOwn(t *testing.T) {
 func TestBenchStartsPostgres(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	err := canyuCommand(t.Context(), &out, "loadtest", "bench", "--rows", "bare,postgres/8", "--rounds", "1", "--round", "200ms", "--warmup", "100ms",
+	err := canyuCommand(t.Context(), &out, "loadtest", "bench", "--rows", "bare,postgres/8,postgres/4", "--rounds", "1", "--round", "200ms", "--warmup", "100ms",
 		"--connections", "8", "--patience", "0s", "--schools", "20", "--json")
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,9 @@ func TestBenchStartsPostgres(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &table); err != nil {
 		t.Fatal(err)
 	}
-	if row := table.Rows[1]; row.Row != "postgres/8" || !row.Reconciled || row.Requests == 0 {
-		t.Errorf("said %s", out.String())
+	for i, name := range []string{"postgres/8", "postgres/4"} { // the same pupils are new in each
+		if row := table.Rows[1+i]; row.Row != name || !row.Reconciled || row.Requests == 0 {
+			t.Errorf("said %s", out.String())
+		}
 	}
 }

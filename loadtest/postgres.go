@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/canyu/canyu/loadtest/baseline"
@@ -73,6 +74,19 @@ func postgresPrograms() (string, error) {
 	}
 	return "", errors.New("the postgres row needs PostgreSQL's initdb and postgres, and they are neither in the PATH nor in " +
 		"/usr/lib/postgresql/*/bin, /usr/pgsql-*/bin: install Debian's postgresql package, or name the other --rows")
+}
+
+// ownDatabase makes a database for one row, for the same pupils count again in each.
+func ownDatabase(ctx context.Context, dsn, name string) (string, error) {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err == nil {
+		_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+		err = errors.Join(err, conn.Close(ctx))
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot make the database %s: %w", name, err)
+	}
+	return withPath(dsn, "/"+name)
 }
 
 // startPostgres makes a cluster of its own and starts it: synchronous_commit and fsync
