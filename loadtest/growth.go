@@ -17,7 +17,7 @@ import (
 // classes, and the archive has them before anything is measured: that is how they
 // come in life, and leaves everything (logs, parts, caches) as life does.
 type GrowthCmd struct {
-	Tables      string        `help:"Which tables: participants, schools, batch, two, memory, reports, shards." default:"participants,schools,batch,two,memory,reports"`
+	Tables      string        `help:"Which tables: participants, schools, batch, two, memory, reports, shards, endurance." default:"participants,schools,batch,two,memory,reports"`
 	Engines     string        `help:"Engines: embedded, redis+clickhouse." default:"embedded,redis+clickhouse"`
 	Sizes       string        `help:"Participants that are recorded already, for the table participants." default:"1000000,10000000"`
 	Schools     string        `help:"For the table schools." default:"1,20,200,2000"`
@@ -27,6 +27,8 @@ type GrowthCmd struct {
 	Shards      string        `help:"Shards on one Redis, for the table shards." default:"1,4,16,64"`
 	Masters     string        `help:"Masters of a Redis Cluster, a shard on each, for the table shards: with one ingest process, and with as many." default:"1,2,4"`
 	Processes   string        `help:"Ingest processes on one Redis, for the table shards." default:"1,2,4"`
+	Rate        float64       `help:"Submissions a second, for the table endurance." default:"500"`
+	Endure      time.Duration `help:"How long, for the table endurance." default:"1h"`
 	Rounds      int           `help:"How often each is measured." default:"3"`
 	Round       time.Duration `help:"How long each time." default:"5s"`
 	Warmup      time.Duration `help:"How long each is loaded before that, each time." default:"1s"`
@@ -48,11 +50,11 @@ func (c *GrowthCmd) Run(ctx context.Context, out io.Writer) error {
 	defer cancel()
 	c.out = out
 	tables := map[string]func(context.Context) error{
-		"participants": c.participants, "schools": c.schools, "batch": c.batch, "two": c.two, "memory": c.memory, "reports": c.reports, "shards": c.shards,
+		"participants": c.participants, "schools": c.schools, "batch": c.batch, "two": c.two, "memory": c.memory, "reports": c.reports, "shards": c.shards, "endurance": c.endurance,
 	}
 	for _, name := range splitList(c.Tables) {
 		if tables[name] == nil {
-			return fmt.Errorf("table %q: want participants, schools, batch, two, memory, reports or shards", name)
+			return fmt.Errorf("table %q: want participants, schools, batch, two, memory, reports, shards or endurance", name)
 		}
 	}
 	fmt.Fprintf(out, "%d CPUs, %s, %d connections, %d rounds of %s, %s before each; median (least–greatest)\n",
@@ -151,6 +153,10 @@ func batches(ctx context.Context, nodes []*node) (sums [2]float64, err error) {
 }
 
 func (c *GrowthCmd) load(ctx context.Context, s *subject, d time.Duration) (*Result, error) {
+	return c.loadAt(ctx, s, Flood{}, d)
+}
+
+func (c *GrowthCmd) loadAt(ctx context.Context, s *subject, schedule Schedule, d time.Duration) (*Result, error) {
 	type done struct {
 		i   int
 		res *Result
@@ -159,7 +165,7 @@ func (c *GrowthCmd) load(ctx context.Context, s *subject, d time.Duration) (*Res
 	results := make(chan done)
 	for i, n := range s.nodes {
 		go func() {
-			res, err := Run(ctx, Options{Target: n.target, Source: s.sources[i], Schedule: Flood{}, First: s.next[i],
+			res, err := Run(ctx, Options{Target: n.target, Source: s.sources[i], Schedule: schedule, First: s.next[i],
 				Connections: max(1, s.connections/len(s.nodes)), Duration: d})
 			if err == nil {
 				err = errors.Join(ctx.Err(), allCounted(res))

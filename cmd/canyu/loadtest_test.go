@@ -44,6 +44,6 @@ func TestLoadtestMeasures(t *testing.T) {
 	f("bench --rows bare,redis,redis+clickhouse --schools 200"+quick, "| redis ", "| redis+clickhouse ", "no difference")
 	f("growth --tables schools,batch,reports --engines embedded --schools 1,3 --batch 1,8 --reports 2 --quiet"+quick,
 		"### Schools: embedded", "| 3, ", "### Commits and load: embedded", "### Report and verify: embedded", "| 60 ")
-	f("growth --tables participants,two,memory --engines redis+clickhouse --sizes 2000 --memory 1000,2000 --quiet"+quick,
-		"| empty ", "| 2,000 ", "| two ", "### Memory and disk: redis+clickhouse", "Redis used_memory")
+	f("growth --tables participants,two,memory,endurance --engines redis+clickhouse --sizes 2000 --memory 1000,2000 --rate 100 --endure 1s --quiet"+quick,
+		"### Endurance: redis+clickhouse, 100 submissions a second", "| empty ", "| 2,000 ", "| two ", "### Memory and disk: redis+clickhouse", "Redis used_memory")
 }
