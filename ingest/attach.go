@@ -253,6 +253,9 @@ func (s *Server) readRoster(ctx context.Context) error {
 	}
 	was := s.classes.Swap(r)
 	s.rosterRead.Store(time.Now().UnixNano())
+	if r == was {
+		return nil
+	}
 	s.judgeOrdinals()
 	if s.Spool == nil || was != nil && slices.Equal(was.Entries(), r.Entries()) {
 		return nil

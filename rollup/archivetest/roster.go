@@ -52,7 +52,9 @@ func testRosterReplaced(t *testing.T, open Open) {
 	equal(t, "roster", entries(t, a), want)
 	must(t, a.ImportRoster(t.Context(), roster(t, at(schoolB, 341802, "B", 1, 31))))
 	want[2].Enrolled = 31
-	equal(t, "roster", entries(t, b), want)
+	for range 2 { // unchanged
+		equal(t, "roster", entries(t, b), want)
+	}
 }
 
 // testRosterWhole imports rosters that differ in every number while others read:

@@ -25,6 +25,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -38,6 +39,7 @@ type Archive struct {
 	conn    driver.Conn
 	cluster *cluster // nil: one server
 	now     func() time.Time
+	roster  atomic.Pointer[publishedRoster] // as it was read last
 }
 
 var _ canyu.Archive = (*Archive)(nil)

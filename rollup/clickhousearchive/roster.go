@@ -11,50 +11,66 @@ import (
 	"github.com/canyu/canyu"
 )
 
+// publishedRoster is the roster of some imports.
+type publishedRoster struct {
+	imports []uint64
+	roster  *canyu.Roster
+}
+
 // Roster implements canyu.Archive. It first asks which imports are published and
-// then reads only those, whose rows do not change any more.
+// then reads only those, whose rows do not change any more. While they are the same
+// nothing else is read: every process asks every few seconds, and a nation has millions
+// of classes.
 func (a *Archive) Roster(ctx context.Context) (*canyu.Roster, error) {
-	entries, err := a.rosterEntries(ctx)
+	last := a.roster.Load()
+	if last == nil {
+		last = &publishedRoster{}
+	}
+	imports, entries, err := a.rosterEntries(ctx, last.imports)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the roster: %w", err)
+	}
+	if last.roster != nil && slices.Equal(imports, last.imports) {
+		return last.roster, nil
 	}
 	r, err := canyu.NewRoster(entries)
 	if err != nil {
 		return nil, fmt.Errorf("the stored roster is damaged: %w", err)
 	}
+	a.roster.Store(&publishedRoster{imports, r})
 	return r, nil
 }
 
-func (a *Archive) rosterEntries(ctx context.Context) ([]canyu.RosterEntry, error) {
+// rosterEntries are those of the published imports; none are read where these are known.
+func (a *Archive) rosterEntries(ctx context.Context, known []uint64) (published []uint64, entries []canyu.RosterEntry, err error) {
 	server, err := a.exactOne(ctx, "roster", "roster_imports")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	imports, err := imports(ctx, server)
-	if err != nil || len(imports) == 0 {
-		return nil, err
+	published, err = imports(ctx, server)
+	if err != nil || len(published) == 0 || slices.Equal(published, known) {
+		return published, nil, err
 	}
-	published := "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(imports), " ", ","), "[]") + ")"
+	list := "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(published), " ", ","), "[]") + ")"
 	rows, err := server.Query(ctx, `SELECT region, school, name, grade, class, enrolled FROM roster
-		WHERE (school, import) IN (SELECT school, max(import) FROM roster WHERE import IN `+published+` GROUP BY school)
+		WHERE (school, import) IN (SELECT school, max(import) FROM roster WHERE import IN `+list+` GROUP BY school)
 		ORDER BY school, grade, class`)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	var entries []canyu.RosterEntry
 	for rows.Next() {
 		var e canyu.RosterEntry
 		var region uint32
 		var school uint64
 		var enrolled uint16
 		if err := rows.Scan(&region, &school, &e.Name, &e.Grade, &e.Class, &enrolled); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		e.Region, e.School, e.Enrolled = canyu.Region(region), canyu.SchoolCode(school), int(enrolled)
 		entries = append(entries, e)
 	}
-	return entries, rows.Err()
+	return published, entries, rows.Err()
 }
 
 func imports(ctx context.Context, conn driver.Conn) (imports []uint64, err error) {
