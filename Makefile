@@ -91,8 +91,8 @@ deps: ## installs what the tests need and this machine lacks (Debian, root or su
 	@deploy/testdeps.sh
 
 .PHONY: bench
-bench: ## requests per second of every engine, side by side, beside a bare server
-	deploy/testservers.sh go run ./cmd/canyu loadtest bench $(ARGS)
+bench: ## every number that canyu is to reach, beside its baseline: an hour of a quiet machine
+	deploy/testservers.sh go run ./cmd/canyu loadtest goals $(ARGS)
 
 .PHONY: chaos
 chaos: ## kills and other faults under load for 20 minutes, then every number reconciled

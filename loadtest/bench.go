@@ -37,8 +37,7 @@ type BenchCmd struct {
 type bench struct {
 	BenchCmd
 	*stand
-	out      io.Writer // the table
-	postgres string    // the DSN of the one that was started
+	postgres string // the DSN of the one that was started
 	rows     []*benchRow
 }
 
@@ -68,11 +67,16 @@ type measure struct {
 
 // Run measures and prints the table. It fails where a server did, or where its
 // counts are not what it acknowledged.
-func (c *BenchCmd) Run(ctx context.Context, out io.Writer) (err error) {
+func (c *BenchCmd) Run(ctx context.Context, out io.Writer) error {
+	return c.measured(ctx, func(b *bench) error { return b.table(out) })
+}
+
+// measured measures, and tells what was found while the servers still run.
+func (c *BenchCmd) measured(ctx context.Context, tell func(*bench) error) (err error) {
 	if c.Rounds < 1 || c.Round <= 0 {
 		return errors.New("rounds and round: want at least one round of some length")
 	}
-	b := &bench{BenchCmd: *c, out: out}
+	b := &bench{BenchCmd: *c}
 	synthetic := Synthetic{Schools: c.Schools, Grades: 12, Classes: 5, Enrolled: 50}
 	if c.Schools == 0 {
 		const fastest = 200_000 // requests per second that no row reaches
@@ -97,7 +101,7 @@ func (c *BenchCmd) Run(ctx context.Context, out io.Writer) (err error) {
 			}
 		}
 	}
-	return b.table()
+	return tell(b)
 }
 
 // start starts the server of a row.
@@ -233,7 +237,9 @@ func (b *bench) measure(ctx context.Context, row *benchRow, round int) error {
 	if err := errors.Join(err0, err1, err2, err3, err4); err != nil {
 		return err
 	}
-	row.next = res.Next
+	if row.name != "bare" { // to which no pupil is new
+		row.next = res.Next
+	}
 	good := res.Outcomes[Counted] + res.Outcomes[Empty]
 	if total := res.Total(); good < total || good == 0 {
 		return fmt.Errorf("%d of %d requests did not count: %v %v", total-good, total, res.Outcomes, res.Errors)

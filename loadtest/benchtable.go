@@ -3,6 +3,7 @@ package loadtest
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -99,14 +100,14 @@ func (s spread) text(format string) string {
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.Median, s.Min, s.Max)
 }
 
-func (b *bench) table() error {
+func (b *bench) table(out io.Writer) error {
 	if b.JSON {
-		e := json.NewEncoder(b.out)
+		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		return e.Encode(map[string]any{"conditions": b.conditions(), "rows": b.lines()})
 	}
-	fmt.Fprintf(b.out, "\n%s\nmedian of the rounds (least–greatest); ratios are of the same round; store: Redis or PostgreSQL, archive: ClickHouse\n\n", b.conditions())
-	w := tabwriter.NewWriter(b.out, 0, 0, 1, ' ', 0)
+	fmt.Fprintf(out, "\n%s\nmedian of the rounds (least–greatest); ratios are of the same round; store: Redis or PostgreSQL, archive: ClickHouse\n\n", b.conditions())
+	w := tabwriter.NewWriter(out, 0, 0, 1, ' ', 0)
 	fmt.Fprintln(w, "| row\t| requests/s\t| ÷ bare\t| ÷ percommand\t| p99 ms\t| server CPU µs/request\t| of it afterwards\t| CPU ÷ bare\t| store CPU µs\t| server + store ÷ bare\t| archive CPU µs\t| client CPU µs\t| others' CPU µs\t| reconciled\t|")
 	fmt.Fprintln(w, "|"+strings.Repeat("---\t|", 14))
 	for _, l := range b.lines() {
@@ -132,6 +133,6 @@ func (b *bench) table() error {
 	if err := w.Flush(); err != nil || busiest < 0.1 {
 		return err
 	}
-	_, err := fmt.Fprintf(b.out, "\nNot a quiet machine: something else kept it up to %.0f %% busy before a round.\n", busiest*100)
+	_, err := fmt.Fprintf(out, "\nNot a quiet machine: something else kept it up to %.0f %% busy before a round.\n", busiest*100)
 	return err
 }

@@ -19,6 +19,7 @@ type Command struct {
 	Merge     MergeCmd     `cmd:"" help:"Add up the results of several generators."`
 	Scenarios ScenariosCmd `cmd:"" help:"Describe the loads that have a name."`
 	Roster    RosterCmd    `cmd:"" help:"Write the made-up roster, to be imported by the server under test."`
+	Goals     GoalsCmd     `cmd:"" help:"Every number that canyu is to reach, in one run, each beside its baseline."`
 	Bench     BenchCmd     `cmd:"" help:"Start the baselines and canyu on both engines and measure them side by side."`
 	Viewers   ViewersCmd   `cmd:"" help:"What live views cost those who take part: with and without them, side by side."`
 	Audience  AudienceCmd  `cmd:"" hidden:"" help:"The viewers of canyu loadtest viewers."`

@@ -84,6 +84,7 @@ type subject struct {
 	sources []*Source // one for each node
 	next    []int64
 	rounds  []subjectRound
+	memory  [2]int64 // of the server and of Redis, where that was looked at
 
 	connections int
 }
@@ -233,16 +234,16 @@ func (s *subject) text(format string, of func(subjectRound) float64) string {
 }
 
 // ratio is of the rates, each to the same round of the other.
-func (s *subject) ratio(to *subject) string {
+func (s *subject) ratio(to *subject) spread {
 	v := make([]float64, len(s.rounds))
 	for i, r := range s.rounds {
 		v[i] = r.rate / to.rounds[i].rate
 	}
-	return spreadOf(v).text("%.2f")
+	return spreadOf(v)
 }
 
 func (s *subject) columns(to *subject) []string {
-	return []string{s.text("%.0f", func(r subjectRound) float64 { return r.rate }), s.ratio(to),
+	return []string{s.text("%.0f", func(r subjectRound) float64 { return r.rate }), s.ratio(to).text("%.2f"),
 		s.text("%.1f", func(r subjectRound) float64 { return r.p50 }), s.text("%.1f", func(r subjectRound) float64 { return r.p99 }),
 		s.text("%.0f", func(r subjectRound) float64 { return r.batch }),
 		s.text("%.1f", func(r subjectRound) float64 { return r.server }), s.text("%.1f", func(r subjectRound) float64 { return r.store })}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,37 +26,59 @@ func (c *GrowthCmd) memory(ctx context.Context) error {
 		return err
 	}
 	for _, engine := range splitList(c.Engines) {
-		if err := c.memoryOf(ctx, engine, sizes); err != nil {
+		found, err := c.memoryOf(ctx, engine, sizes)
+		if err != nil {
+			return err
+		}
+		rows := [][]string{{"participants", "server memory", "ledger on disk, bytes each", "archive on disk, bytes each"}}
+		if engine != "embedded" {
+			rows = [][]string{{"participants", "server memory", "Redis used_memory, bytes each", "MEMORY USAGE of all keys, bytes each", "keys",
+				"ClickHouse participants, compressed bytes each", "submissions", "rows of both"}}
+		}
+		for _, k := range found {
+			row := []string{thousands(k.participants), megabytes(k.server)}
+			for _, bytes := range k.each {
+				row = append(row, fmt.Sprintf("%.2f", bytes))
+			}
+			if engine != "embedded" {
+				row = slices.Insert(append(row, thousands(k.rows)), 4, thousands(k.keys))
+			}
+			rows = append(rows, row)
+		}
+		c.title("Memory and disk: %s", engine)
+		if err := table(c.out, rows); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *GrowthCmd) memoryOf(ctx context.Context, engine string, sizes []int64) error {
-	most := int64(0)
-	for _, n := range sizes {
-		most = max(most, n)
-	}
+// kept is what some participants take.
+type kept struct {
+	participants int64
+	server       int64 // bytes of the process
+	// Bytes for each participant. Embedded: of the ledger and of the archive on disk;
+	// else Redis' used_memory, MEMORY USAGE of all keys, and ClickHouse's bytes for a
+	// row of participants and of submissions.
+	each       []float64
+	keys, rows int64 // of Redis, and of both tables
+}
+
+func (c *GrowthCmd) memoryOf(ctx context.Context, engine string, sizes []int64) (found []kept, err error) {
 	// Arrays of two classes each: what is recorded is whole classes.
-	st, err := c.Place.open(schoolsFor(most), SourceOptions{Array: MaxArray})
+	st, err := c.Place.open(schoolsFor(slices.Max(sizes)), SourceOptions{Array: MaxArray})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer st.close()
 	n, err := st.engine(ctx, "memory", engine)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var rows [][]string
 	var used0 int64
-	if engine == "embedded" {
-		rows = [][]string{{"participants", "server memory", "ledger on disk, bytes each", "archive on disk, bytes each"}}
-	} else {
-		rows = [][]string{{"participants", "Redis used_memory, bytes each", "MEMORY USAGE of all keys, bytes each", "keys", "server memory",
-			"ClickHouse participants, compressed bytes each", "submissions", "rows of both"}}
+	if engine != "embedded" {
 		if used0, _, _, err = redisMemory(ctx, n.redis, false); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	recorded := int64(0)
@@ -66,36 +89,35 @@ func (c *GrowthCmd) memoryOf(ctx context.Context, engine string, sizes []int64) 
 			err = errors.Join(ctx.Err(), allCounted(res))
 		}
 		if err != nil {
-			return fmt.Errorf("%w\n%s", err, n.lastLines())
+			return nil, fmt.Errorf("%w\n%s", err, n.lastLines())
 		}
 		recorded = size / MaxArray * MaxArray
 		if err := n.archived(ctx, c.Limit); err != nil {
-			return err
+			return nil, err
 		}
 		settle(ctx, c.Patience)
-		each := func(b int64) string { return fmt.Sprintf("%.2f", float64(b)/float64(recorded)) }
-		server := megabytes(resident(n.cmd.Process.Pid))
+		k := kept{participants: recorded, server: resident(n.cmd.Process.Pid)}
+		each := func(bytes int64) float64 { return float64(bytes) / float64(recorded) }
 		if engine == "embedded" {
 			ledger, archive, err := dataSizes(filepath.Join(st.dir, n.name))
 			if err != nil {
-				return err
+				return nil, err
 			}
-			rows = append(rows, []string{thousands(recorded), server, each(ledger), each(archive)})
-			continue
+			k.each = []float64{each(ledger), each(archive)}
+		} else {
+			used, sum, keys, err := redisMemory(ctx, n.redis, true)
+			if err != nil {
+				return nil, err
+			}
+			people, submissions, rows, err := clickhouseBytes(ctx, n.clickhouse)
+			if err != nil {
+				return nil, err
+			}
+			k.each, k.keys, k.rows = []float64{each(used - used0), each(sum), people, submissions}, keys, rows
 		}
-		used, sum, keys, err := redisMemory(ctx, n.redis, true)
-		if err != nil {
-			return err
-		}
-		people, submissions, stored, err := clickhouseBytes(ctx, n.clickhouse)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, []string{thousands(recorded), each(used - used0), each(sum), thousands(keys), server,
-			fmt.Sprintf("%.2f", people), fmt.Sprintf("%.2f", submissions), thousands(stored)})
+		found = append(found, k)
 	}
-	c.title("Memory and disk: %s", engine)
-	return table(c.out, rows)
+	return found, nil
 }
 
 // redisMemory is used_memory, and where all is set MEMORY USAGE summed over all keys.
@@ -202,11 +224,12 @@ func (c *GrowthCmd) reports(ctx context.Context) error {
 	for _, engine := range splitList(c.Engines) {
 		rows := [][]string{{"schools of the county", "classes", "participants", "report render s", "its memory", "verify s", "its memory"}}
 		for _, schools := range sizes {
-			row, err := c.reportsOf(ctx, engine, int(schools))
+			r, err := c.reportsOf(ctx, engine, int(schools))
 			if err != nil {
 				return err
 			}
-			rows = append(rows, row)
+			rows = append(rows, []string{thousands(schools), thousands(int64(r.classes)), thousands(r.participants),
+				r.render.text("%.2f"), megabytes(r.renderMemory), r.verify.text("%.2f"), megabytes(r.verifyMemory)})
 		}
 		c.title("Report and verify: %s", engine)
 		if err := table(c.out, rows); err != nil {
@@ -216,7 +239,15 @@ func (c *GrowthCmd) reports(ctx context.Context) error {
 	return nil
 }
 
-func (c *GrowthCmd) reportsOf(ctx context.Context, engine string, schools int) ([]string, error) {
+// reported is how long a county's report and verify took, in seconds, and their memory.
+type reported struct {
+	classes                    int
+	participants               int64
+	render, verify             spread
+	renderMemory, verifyMemory int64
+}
+
+func (c *GrowthCmd) reportsOf(ctx context.Context, engine string, schools int) (*reported, error) {
 	// 30 classes a school: a county of 300 schools has 9,000.
 	st, err := c.Place.open(Synthetic{Schools: schools, Grades: 10, Classes: 3, Enrolled: 50}, SourceOptions{})
 	if err != nil {
@@ -253,6 +284,5 @@ func (c *GrowthCmd) reportsOf(ctx context.Context, engine string, schools int) (
 			memory[i] = max(memory[i], peak)
 		}
 	}
-	return []string{thousands(int64(schools)), thousands(int64(st.source.Classes())), thousands(filled),
-		spreadOf(took[0]).text("%.2f"), megabytes(memory[0]), spreadOf(took[1]).text("%.2f"), megabytes(memory[1])}, nil
+	return &reported{st.source.Classes(), filled, spreadOf(took[0]), spreadOf(took[1]), memory[0], memory[1]}, nil
 }

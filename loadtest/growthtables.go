@@ -27,21 +27,32 @@ func (c *GrowthCmd) participants(ctx context.Context) error {
 		return err
 	}
 	for _, engine := range splitList(c.Engines) {
-		if err := c.participantsOf(ctx, engine, sizes); err != nil {
+		subjects, err := c.participantsOf(ctx, engine, sizes)
+		if err != nil {
+			return err
+		}
+		c.title("Participants that are recorded already: %s", engine)
+		rows := [][]string{append(append([]string{"recorded"}, subjectColumns...), "server memory", "Redis memory")}
+		for _, s := range subjects {
+			_, label, _ := strings.Cut(s.label, ", ")
+			rows = append(rows, append(append([]string{label}, s.columns(subjects[0])...), megabytes(s.memory[0]), megabytes(s.memory[1])))
+		}
+		if err := table(c.out, rows); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *GrowthCmd) participantsOf(ctx context.Context, engine string, sizes []int64) error {
+// participantsOf are the empty one and those of sizes.
+func (c *GrowthCmd) participantsOf(ctx context.Context, engine string, sizes []int64) ([]*subject, error) {
 	most := c.perRound() * int64(c.Rounds)
 	for _, n := range sizes {
 		most = max(most, n+c.perRound()*int64(c.Rounds))
 	}
 	st, err := c.Place.open(schoolsFor(most), SourceOptions{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer st.close()
 	empty := newSubject(engine+", empty", c.Connections, []*node{nil}, st.source)
@@ -49,43 +60,36 @@ func (c *GrowthCmd) participantsOf(ctx context.Context, engine string, sizes []i
 	for _, size := range sizes {
 		n, err := st.engine(ctx, fmt.Sprintf("with-%d", size), engine)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s := newSubject(fmt.Sprintf("%s, %s", engine, thousands(size)), c.Connections, []*node{n}, st.source)
 		if s.next[0], err = c.fill(ctx, st, n, 0, size); err != nil {
-			return err
+			return nil, err
 		}
 		subjects = append(subjects, s)
 	}
-	memory := make(map[*subject][]int64)
 	for round := range c.Rounds {
 		for _, s := range subjects {
 			if s == empty {
 				if s.nodes[0], err = st.engine(ctx, fmt.Sprintf("empty-%d", round), engine); err != nil {
-					return err
+					return nil, err
 				}
 				s.next[0] = 0
 			}
 			if err := c.round(ctx, st, s); err != nil {
-				return err
+				return nil, err
 			}
 			n := s.nodes[0]
-			memory[s] = []int64{resident(n.cmd.Process.Pid), resident(listener(n.redis))}
+			s.memory = [2]int64{resident(n.cmd.Process.Pid), resident(listener(n.redis))}
 			if err := n.archived(ctx, c.Limit); err != nil { // none pays for what another left behind
-				return err
+				return nil, err
 			}
 			if s == empty {
 				n.stop()
 			}
 		}
 	}
-	c.title("Participants that are recorded already: %s", engine)
-	rows := [][]string{append(append([]string{"recorded"}, subjectColumns...), "server memory", "Redis memory")}
-	for _, s := range subjects {
-		_, label, _ := strings.Cut(s.label, ", ")
-		rows = append(rows, append(append([]string{label}, s.columns(empty)...), megabytes(memory[s][0]), megabytes(memory[s][1])))
-	}
-	return table(c.out, rows)
+	return subjects, nil
 }
 
 // schools: about as many pupils in one school or in thousands.

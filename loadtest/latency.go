@@ -30,6 +30,7 @@ type LatencyCmd struct {
 	Share       float64       `help:"Of the highest rate." default:"0.5"`
 	Marks       float64       `help:"Marked pupils a second." default:"2"`
 	Connections int           `help:"How many connections." default:"256"`
+	Schools     int           `help:"Schools of 3,000 pupils in the roster; 0 is as many as the rounds can use up."`
 	Patience    time.Duration `help:"How long to wait at most for a quiet machine." default:"30s"`
 	Place       `embed:""`
 }
@@ -44,51 +45,66 @@ type latencyRound struct {
 
 // Run measures and prints a table.
 func (c *LatencyCmd) Run(ctx context.Context, out io.Writer) error {
-	if c.Rounds < 1 || c.Marks <= 0 || c.Share <= 0 || c.Share > 1 {
-		return errors.New("rounds, marks, share: want at least one round, some marks, and a share of at most 1")
-	}
 	engines := splitList(c.Engines)
-	const fastest = 150_000 // requests per second that no engine reaches
-	pupils := fastest * float64(c.Rounds) * (c.Flood.Seconds() + 2 + c.Share*c.Duration.Seconds())
+	found, err := c.measured(ctx, engines)
+	if err != nil {
+		return err
+	}
+	rows := [][]string{{"engine", "highest rate", "open model at", "p50 ms", "p99 ms", "p99.9 ms", "p99 of the median second ms", "click → live p50 ms", "p99 ms", "click → archive p50 s", "p99 s", "marked pupils"}}
+	for i, engine := range engines {
+		rows = append(rows, latencyRow(engine, found[i]))
+	}
+	fmt.Fprintf(out, "\n%d CPUs, %s, %d connections, %d rounds: median (least–greatest). Latency counts from the intended start. Live is the\n"+
+		"first event of the school's …/live that has the pupil; archive is the first …/counts whose today has, which is\n"+
+		"asked every 100 ms and may be a second old: the true lag is up to 1.1 s less.\n\n", runtime.NumCPU(), runtime.Version(), c.Connections, c.Rounds)
+	return table(out, rows)
+}
+
+// measured measures one engine after the other.
+func (c *LatencyCmd) measured(ctx context.Context, engines []string) (found [][]latencyRound, err error) {
+	if c.Rounds < 1 || c.Marks <= 0 || c.Share <= 0 || c.Share > 1 {
+		return nil, errors.New("rounds, marks, share: want at least one round, some marks, and a share of at most 1")
+	}
+	schools := c.Schools
+	if schools == 0 {
+		const fastest = 150_000 // requests per second that no engine reaches
+		schools = int(fastest*float64(c.Rounds)*(c.Flood.Seconds()+2+c.Share*c.Duration.Seconds()))/3000 + 1
+	}
 	marks := int(c.Marks*c.Duration.Seconds()) + 1
 	var extra []canyu.RosterEntry
 	for i := range marks * c.Rounds {
 		extra = append(extra, canyu.RosterEntry{Region: 350102, School: canyu.SchoolCode(3501020001 + i), Name: fmt.Sprintf("延时第%d学校", i+1),
 			Grade: 3, Class: 1, Enrolled: 50})
 	}
-	st, err := c.Place.open(Synthetic{Schools: int(pupils)/3000 + 1, Grades: 12, Classes: 5, Enrolled: 50}, SourceOptions{}, extra...)
+	st, err := c.Place.open(Synthetic{Schools: schools, Grades: 12, Classes: 5, Enrolled: 50}, SourceOptions{}, extra...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer st.close()
-	rows := [][]string{{"engine", "highest rate", "open model at", "p50 ms", "p99 ms", "p99.9 ms", "p99 of the median second ms", "click → live p50 ms", "p99 ms", "click → archive p50 s", "p99 s", "marked pupils"}}
 	for _, engine := range engines {
 		n, err := c.start(ctx, st, engine)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var rounds []latencyRound
 		first := int64(0)
 		for i := range c.Rounds {
 			marked := extra[i*marks : (i+1)*marks]
 			if engine == "bare" {
-				marked = nil
+				marked, first = nil, 0 // to it no pupil is new
 			}
 			r, err := c.round(ctx, st, n, engine == "embedded" || engine == "redis+clickhouse", &first, marked)
 			if err != nil {
-				return fmt.Errorf("%s: %w\n%s", engine, err, n.lastLines())
+				return nil, fmt.Errorf("%s: %w\n%s", engine, err, n.lastLines())
 			}
 			fmt.Fprintf(st.log, "%-17s round %d: %.0f/s at most; at %.0f/s p99 %.2f ms; click → live p99 %.0f ms, → archive p99 %.0f ms\n", engine, i+1,
 				r.highest, r.rate, r.p99, inMilliseconds(quantile(r.live, 99)), inMilliseconds(quantile(r.archive, 99)))
 			rounds = append(rounds, *r)
 		}
 		n.stop() // the next engine has the machine for itself
-		rows = append(rows, latencyRow(engine, rounds))
+		found = append(found, rounds)
 	}
-	fmt.Fprintf(out, "\n%d CPUs, %s, %d connections, %d rounds: median (least–greatest). Latency counts from the intended start. Live is the\n"+
-		"first event of the school's …/live that has the pupil; archive is the first …/counts whose today has, which is\n"+
-		"asked every 100 ms and may be a second old: the true lag is up to 1.1 s less.\n\n", runtime.NumCPU(), runtime.Version(), c.Connections, c.Rounds)
-	return table(out, rows)
+	return found, nil
 }
 
 func (c *LatencyCmd) start(ctx context.Context, st *stand, engine string) (*node, error) {

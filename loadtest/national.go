@@ -25,22 +25,53 @@ type NationalCmd struct {
 	Place        `embed:""`
 }
 
+// campaign is what one replay of it came to.
+type campaign struct {
+	res    *Result
+	rec    *Reconciliation
+	took   time.Duration // from the first request until the archive had the last
+	verify time.Duration
+	spent  costs
+	memory int64 // of the server
+}
+
 // Run does it and prints a table.
 func (c *NationalCmd) Run(ctx context.Context, out io.Writer) error {
+	found, err := c.measured(ctx)
+	if err != nil {
+		return err
+	}
+	how := fmt.Sprintf("arrays of %d", c.Array)
+	if c.Array < 2 {
+		how = "each for himself"
+	}
+	counted, spent := found.rec.Counted, found.spent
+	each := func(d time.Duration) string { return fmt.Sprintf("%.1f", perRequest(d, int64(counted))) }
+	fmt.Fprintf(out, "\n%d CPUs, %s, %d connections\n\n", runtime.NumCPU(), runtime.Version(), c.Connections)
+	return table(out, [][]string{
+		{"engine", "requests", "participants", "HTTP s", "participants/s", "archive = ledger after s", "p99 ms", "CPU µs each: server", "store", "ClickHouse", "client", "server memory", "verified"},
+		{c.Engine, how, thousands(int64(counted)), fmt.Sprintf("%.1f", found.res.Seconds), thousands(int64(float64(counted) / found.res.Seconds)),
+			fmt.Sprintf("%.1f", found.took.Seconds()), fmt.Sprintf("%.1f", found.res.Latency.P99), each(spent.server), each(spent.store), each(spent.archive), each(spent.client),
+			megabytes(found.memory), fmt.Sprintf("%d classes in %.1f s, no difference", found.rec.Classes, found.verify.Seconds())},
+	})
+}
+
+// measured does it; a difference is an error.
+func (c *NationalCmd) measured(ctx context.Context) (*campaign, error) {
 	if c.Participants < 1 {
-		return errors.New("participants: want at least one")
+		return nil, errors.New("participants: want at least one")
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Limit)
 	defer cancel()
 	const perSchool = 12 * 5 * 50
 	st, err := c.Place.open(Synthetic{Schools: int((c.Participants-1)/perSchool) + 1, Grades: 12, Classes: 5, Enrolled: 50}, SourceOptions{Array: c.Array})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer st.close()
 	n, err := st.engine(ctx, "national", c.Engine)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	store, archive := listener(n.redis), listener(n.clickhouse)
 	pids := []int{n.cmd.Process.Pid}
@@ -55,49 +86,38 @@ func (c *NationalCmd) Run(ctx context.Context, out io.Writer) error {
 	}
 	before := costsOf(pids, store, archive)
 	began := time.Now()
-	res, err := Run(ctx, o)
-	if err != nil {
-		return err
+	found := &campaign{}
+	if found.res, err = Run(ctx, o); err != nil {
+		return nil, err
 	}
-	if err := errors.Join(ctx.Err(), allCounted(res)); err != nil {
-		return fmt.Errorf("%w\n%s", err, n.lastLines())
+	if err := errors.Join(ctx.Err(), allCounted(found.res)); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, n.lastLines())
 	}
 	if err := n.archived(ctx, c.Limit); err != nil {
-		return err
+		return nil, err
 	}
-	took := time.Since(began)
-	spent := costsOf(pids, store, archive).since(before)
-	memory := resident(pids[0])
+	found.took = time.Since(began)
+	found.spent = costsOf(pids, store, archive).since(before)
+	found.memory = resident(pids[0])
 
 	counts, err := st.fetch(ctx, n.target)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	rec := Reconcile(nil, counts, res.Acknowledged, res.Unknown)
-	if err := rec.Err(); err != nil {
-		return fmt.Errorf("%w: %s", err, rec)
+	found.rec = Reconcile(nil, counts, found.res.Acknowledged, found.res.Unknown)
+	if err := found.rec.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, found.rec)
 	}
 	verifying := time.Now()
 	said, err := st.command(ctx, "verify", "--config", n.config)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !strings.Contains(said, "ledger, archive and rollups agree") {
-		return fmt.Errorf("%w: canyu verify said %s", ErrDifference, said)
+		return nil, fmt.Errorf("%w: canyu verify said %s", ErrDifference, said)
 	}
-	verify := time.Since(verifying)
-	how := fmt.Sprintf("arrays of %d", c.Array)
-	if c.Array < 2 {
-		how = "each for himself"
-	}
-	each := func(d time.Duration) string { return fmt.Sprintf("%.1f", perRequest(d, int64(rec.Counted))) }
-	fmt.Fprintf(out, "\n%d CPUs, %s, %d connections, %d classes\n\n", runtime.NumCPU(), runtime.Version(), c.Connections, st.source.Classes())
-	return table(out, [][]string{
-		{"engine", "requests", "participants", "HTTP s", "participants/s", "archive = ledger after s", "p99 ms", "CPU µs each: server", "store", "ClickHouse", "client", "server memory", "verified"},
-		{c.Engine, how, thousands(int64(rec.Counted)), fmt.Sprintf("%.1f", res.Seconds), thousands(int64(float64(rec.Counted) / res.Seconds)),
-			fmt.Sprintf("%.1f", took.Seconds()), fmt.Sprintf("%.1f", res.Latency.P99), each(spent.server), each(spent.store), each(spent.archive), each(spent.client),
-			megabytes(memory), fmt.Sprintf("%d classes in %.1f s, no difference", rec.Classes, verify.Seconds())},
-	})
+	found.verify = time.Since(verifying)
+	return found, nil
 }
 
 // engine starts a canyu that does everything, on a Redis of its own if it needs one.
