@@ -210,7 +210,7 @@ func (c *GoalsCmd) report(ctx context.Context) (goals []goal, err error) {
 }
 
 func (c *GoalsCmd) growth(ctx context.Context) (goals []goal, err error) {
-	for _, engine := range []string{"redis+clickhouse", "embedded"} {
+	for _, engine := range []string{"redis", "redis+clickhouse", "embedded"} {
 		subjects, err := c.growthCmd().participantsOf(ctx, engine, []int64{c.Recorded})
 		if err != nil {
 			return goals, err

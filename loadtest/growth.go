@@ -18,7 +18,7 @@ import (
 // come in life, and leaves everything (logs, parts, caches) as life does.
 type GrowthCmd struct {
 	Tables      string        `help:"Which tables: participants, schools, batch, two, memory, reports, shards, endurance." default:"participants,schools,batch,two,memory,reports"`
-	Engines     string        `help:"Engines: embedded, redis+clickhouse." default:"embedded,redis+clickhouse"`
+	Engines     string        `help:"Engines: embedded, redis+clickhouse; for the table participants also redis, an ingest node by itself." default:"embedded,redis+clickhouse"`
 	Sizes       string        `help:"Participants that are recorded already, for the table participants." default:"1000000,10000000"`
 	Schools     string        `help:"For the table schools." default:"1,20,200,2000"`
 	Batch       string        `help:"Connections, for the table batch." default:"1,4,16,64,256,1024"`

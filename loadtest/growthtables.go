@@ -44,6 +44,15 @@ func (c *GrowthCmd) participants(ctx context.Context) error {
 	return nil
 }
 
+// withArchive is the engine that carries into the archive what is recorded beforehand: of
+// redis, the ingest node by itself, that has to be somebody else.
+func withArchive(engine string) string {
+	if engine == "redis" {
+		return "redis+clickhouse"
+	}
+	return engine
+}
+
 // participantsOf are the empty one and those of sizes.
 func (c *GrowthCmd) participantsOf(ctx context.Context, engine string, sizes []int64) ([]*subject, error) {
 	most := c.perRound() * int64(c.Rounds)
@@ -58,14 +67,23 @@ func (c *GrowthCmd) participantsOf(ctx context.Context, engine string, sizes []i
 	empty := newSubject(engine+", empty", c.Connections, []*node{nil}, st.source)
 	subjects := []*subject{empty}
 	for _, size := range sizes {
-		n, err := st.engine(ctx, fmt.Sprintf("with-%d", size), engine)
+		name := fmt.Sprintf("with-%d", size)
+		n, err := st.engine(ctx, name, withArchive(engine))
 		if err != nil {
 			return nil, err
 		}
-		s := newSubject(fmt.Sprintf("%s, %s", engine, thousands(size)), c.Connections, []*node{n}, st.source)
-		if s.next[0], err = c.fill(ctx, st, n, 0, size); err != nil {
+		next, err := c.fill(ctx, st, n, 0, size)
+		if err != nil {
 			return nil, err
 		}
+		if engine == "redis" {
+			n.stop()
+			if n, err = st.node(ctx, name+"-ingest", n.redis, n.clickhouse, "ingest", n); err != nil {
+				return nil, err
+			}
+		}
+		s := newSubject(fmt.Sprintf("%s, %s", engine, thousands(size)), c.Connections, []*node{n}, st.source)
+		s.next[0] = next
 		subjects = append(subjects, s)
 	}
 	for round := range c.Rounds {
@@ -81,8 +99,10 @@ func (c *GrowthCmd) participantsOf(ctx context.Context, engine string, sizes []i
 			}
 			n := s.nodes[0]
 			s.memory = [2]int64{resident(n.cmd.Process.Pid), resident(listener(n.redis))}
-			if err := n.archived(ctx, c.Limit); err != nil { // none pays for what another left behind
-				return nil, err
+			if engine != "redis" { // none pays for what another left behind
+				if err := n.archived(ctx, c.Limit); err != nil {
+					return nil, err
+				}
 			}
 			if s == empty {
 				n.stop()
