@@ -41,9 +41,7 @@ func TestLoadtestMeasures(t *testing.T) {
 	f("national --engine redis+clickhouse --participants 300 --array 0 --quiet", "| each for himself | 300", "no difference")
 	f("latency --engines bare,embedded,redis+clickhouse --flood 100ms --duration 1s --rounds 1 --marks 3 --share 0.05 --connections 8 --patience 0s",
 		"click → archive", "| bare ", "| embedded ", "| redis+clickhouse ")
-	f("goals --parts throughput,memory,latency,growth,national --rounds 1 --round 200ms --connections 8 --kept 2000 --recorded 2000 --participants 2000 --patience 0s",
-		"| throughput, Redis engine ÷ bare fasthttp ", "| ≥ 0.7 ", "for each of 2,000 participants", "open model: redis ", "under that load: embedded",
-		"with 2,000 recorded ÷ empty: embedded", "| national campaign, 2,000 participants")
+	f("goals --parts memory,national --rounds 1 --kept 2000 --participants 2000 --patience 0s", "for each of 2,000 participants", "| national campaign, 2,000 participants")
 	f("bench --rows bare,redis,redis+clickhouse --schools 200"+quick, "| redis ", "| redis+clickhouse ", "no difference")
 	f("growth --tables schools,batch,reports --engines embedded --schools 1,3 --batch 1,8 --reports 2 --quiet"+quick,
 		"### Schools: embedded", "| 3, ", "### Commits and load: embedded", "### Report and verify: embedded", "| 60 ")

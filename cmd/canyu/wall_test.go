@@ -274,10 +274,11 @@ func (b *board) reports(key, school, token string) {
 		report(who)
 	}
 	b.settle("school", school, "0 1 0 2 1")
-	for range 30 {
-		report("many")
+	status := 0
+	for i := 0; i < 60 && status != 429; i++ { // a minute may end meanwhile, and another begin
+		status = report("many")
 	}
-	if status := report("many"); status != 429 {
+	if status != 429 {
 		b.t.Errorf("too many reports: %d", status)
 	}
 	for back, want := range map[string]string{"https://example.org/": path + "?reported=1", path + "?before=1": path + "?before=1&reported=1", "//example.org": path + "?reported=1", path + "?before=1\x00": path + "?reported=1"} {
