@@ -170,13 +170,7 @@ func (c *GoalsCmd) latency(ctx context.Context) (goals []goal, err error) {
 			rounds[i] = append(rounds[i], found[i]...)
 		}
 	}
-	of := func(engine int, f func(latencyRound) float64) spread {
-		var v []float64
-		for _, r := range rounds[engine] {
-			v = append(v, f(r))
-		}
-		return spreadOf(v)
-	}
+	of := func(engine int, f func(latencyRound) float64) spread { return spreadOver(rounds[engine], f) }
 	p99 := func(r latencyRound) float64 { return r.p99 }
 	second := func(r latencyRound) float64 { return r.second }
 	rate := func(r latencyRound) float64 { return r.rate }

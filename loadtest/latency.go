@@ -123,14 +123,16 @@ func (c *LatencyCmd) start(ctx context.Context, st *stand, engine string) (*node
 	return &node{server: s}, nil
 }
 
-func latencyRow(engine string, rounds []latencyRound) []string {
-	of := func(format string, f func(latencyRound) float64) string {
-		var v []float64
-		for _, r := range rounds {
-			v = append(v, f(r))
-		}
-		return spreadOf(v).text(format)
+func spreadOver(rounds []latencyRound, of func(latencyRound) float64) spread {
+	v := make([]float64, len(rounds))
+	for i, r := range rounds {
+		v[i] = of(r)
 	}
+	return spreadOf(v)
+}
+
+func latencyRow(engine string, rounds []latencyRound) []string {
+	of := func(format string, f func(latencyRound) float64) string { return spreadOver(rounds, f).text(format) }
 	marks, archived, notSeen := 0, 0, 0
 	for _, r := range rounds {
 		marks, archived, notSeen = marks+r.marks, archived+r.archived, notSeen+r.notSeen

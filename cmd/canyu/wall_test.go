@@ -275,7 +275,7 @@ func (b *board) reports(key, school, token string) {
 	}
 	b.settle("school", school, "0 1 0 2 1")
 	status := 0
-	for i := 0; i < 60 && status != 429; i++ { // a minute may end meanwhile, and another begin
+	for i := 0; i < 41 && status != 429; i++ { // twenty in each of two minutes, and one more
 		status = report("many")
 	}
 	if status != 429 {
