@@ -274,7 +274,9 @@ func (l *Ledger) Close() error {
 		errs = append(errs, l.db.Close())
 	}
 	if l.lock != nil {
-		errs = append(errs, l.lock.Close())
+		// A child that is being started has a copy of the descriptor for a moment:
+		// closing ours would leave the lock with it.
+		errs = append(errs, syscall.Flock(int(l.lock.Fd()), syscall.LOCK_UN), l.lock.Close())
 	}
 	return errors.Join(errs...)
 }

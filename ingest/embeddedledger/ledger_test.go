@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/canyu/canyu"
@@ -146,5 +147,26 @@ func TestSchemaFromTheFuture(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "run the newer canyu that wrote it, or restore the backup") {
 		t.Errorf("opened a file of a newer canyu: %v", err)
+	}
+}
+
+// A child that somebody starts at the wrong moment does not keep the lock of a ledger
+// that is closed.
+func TestCloseUnlocks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir)
+	fd, err := l.CopyLock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, dir)
+	defer again.Close()
+	if !again.Held() {
+		t.Error("the lock is held by nobody, and yet not free")
 	}
 }

@@ -258,7 +258,9 @@ func (s *Spool) Close() error {
 		errs = append(errs, s.db.Close())
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		// A child that is being started has a copy of the descriptor for a moment:
+		// closing ours would leave the lock with it.
+		errs = append(errs, syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
 	}
 	return errors.Join(errs...)
 }
