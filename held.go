@@ -89,8 +89,12 @@ type HeldSubmission struct {
 	Participant Participant
 	ID          uint64
 	At          time.Time
-	Counted     bool // the participant counts already, by a submission that is not held
-	Known       bool // and this same submission is among those that are not held
+	Known       bool // this same submission is also among those that are not held
+
+	// The participant counts already, by a submission that is not held: from when.
+	Counted   bool
+	CountedAt time.Time
+	CountedOn Day
 }
 
 // HeldArchive is the part of an Archive that keeps what is held apart, and what was

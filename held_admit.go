@@ -8,8 +8,9 @@ import (
 )
 
 // EachAdmitted calls do for every held submission of the schools that a decision lets
-// count, the earliest first; fresh says that with it its participant is counted. Where
-// nothing is admitted that is one small question to the archive.
+// count, the earliest first; fresh says that its participant is counted by it. One who
+// is Counted on a later day too is fresh, and not new on that day any more: what was
+// told of a day stays true when those whom it tells of take part again.
 func EachAdmitted(ctx context.Context, a HeldArchive, activity string, schools []SchoolCode, do func(s *HeldSubmission, fresh bool)) error {
 	ds, err := a.HeldDecisions(ctx, activity, schools)
 	if err != nil {
@@ -45,57 +46,82 @@ func EachAdmitted(ctx context.Context, a HeldArchive, activity string, schools [
 	for i := range all {
 		s := &all[i]
 		p := person{s.Class, s.Role, s.Participant}
-		do(s, !s.Counted && !counted[p])
+		do(s, !counted[p] && (!s.Counted || s.Day < s.CountedOn))
 		counted[p] = true
 	}
 	return nil
 }
 
-// AddAdmitted adds to the rollups of the schools from day from to day to what is
-// admitted there: participants that do not count already, each on the day of the
-// earliest admitted submission, and submissions that are not known already.
-func AddAdmitted(ctx context.Context, a HeldArchive, activity string, schools []SchoolCode, from, to Day, rollups []Rollup) ([]Rollup, error) {
-	type group struct {
-		class Class
-		role  Role
-		day   Day
-	}
-	extra := make(map[group]*Rollup)
-	err := EachAdmitted(ctx, a, activity, schools, func(s *HeldSubmission, fresh bool) {
-		g := group{s.Class, s.Role, s.Day}
-		if s.Day < from || s.Day > to {
+type rollupKey struct {
+	class Class
+	role  Role
+	day   Day
+}
+
+func (r *Rollup) key() rollupKey { return rollupKey{r.Class, r.Role, r.Day} }
+
+// AdmittedRollups are what is admitted at the schools from day from to day to:
+// participants, each on the day of the earliest admitted submission, and submissions
+// that are not known already. Who counted on a later day is taken off there, so that a
+// number may be below zero.
+func AdmittedRollups(ctx context.Context, a HeldArchive, activity string, schools []SchoolCode, from, to Day) ([]Rollup, error) {
+	groups := make(map[rollupKey]*Rollup)
+	add := func(s *HeldSubmission, day Day, participants, submissions int) {
+		if day < from || day > to || participants == 0 && submissions == 0 {
 			return
 		}
-		r := extra[g]
+		key := rollupKey{s.Class, s.Role, day}
+		r := groups[key]
 		if r == nil {
-			r = &Rollup{Class: s.Class, Role: s.Role, Day: s.Day}
-			extra[g] = r
+			r = &Rollup{Class: s.Class, Role: s.Role, Day: day}
+			groups[key] = r
+		}
+		r.Admitted += participants
+		r.Participants += participants
+		r.AdmittedSubmissions += submissions
+		r.Submissions += submissions
+	}
+	err := EachAdmitted(ctx, a, activity, schools, func(s *HeldSubmission, fresh bool) {
+		participants, submissions := 0, 1
+		if s.Known {
+			submissions = 0
 		}
 		if fresh {
-			r.Admitted++
+			participants = 1
+			if s.Counted {
+				add(s, s.CountedOn, -1, 0)
+			}
 		}
-		if !s.Known {
-			r.AdmittedSubmissions++
-		}
+		add(s, s.Day, participants, submissions)
 	})
+	all := make([]Rollup, 0, len(groups))
+	for _, r := range groups {
+		all = append(all, *r)
+	}
+	return all, err
+}
+
+// AddAdmitted adds AdmittedRollups to the rollups of the schools from day from to day to.
+func AddAdmitted(ctx context.Context, a HeldArchive, activity string, schools []SchoolCode, from, to Day, rollups []Rollup) ([]Rollup, error) {
+	extra, err := AdmittedRollups(ctx, a, activity, schools, from, to)
 	if err != nil || len(extra) == 0 {
 		return rollups, err
 	}
-	add := func(r *Rollup, e *Rollup) {
-		r.Admitted, r.AdmittedSubmissions = e.Admitted, e.AdmittedSubmissions
-		r.Participants += e.Admitted
-		r.Submissions += e.AdmittedSubmissions
-	}
+	at := make(map[rollupKey]int, len(rollups))
 	for i := range rollups {
-		g := group{rollups[i].Class, rollups[i].Role, rollups[i].Day}
-		if e := extra[g]; e != nil {
-			add(&rollups[i], e)
-			delete(extra, g)
-		}
+		at[rollups[i].key()] = i
 	}
 	for _, e := range extra {
-		add(e, &Rollup{Admitted: e.Admitted, AdmittedSubmissions: e.AdmittedSubmissions})
-		rollups = append(rollups, *e)
+		i, ok := at[e.key()]
+		switch {
+		case ok:
+			r := &rollups[i]
+			r.Participants += e.Participants
+			r.Submissions += e.Submissions
+			r.Admitted, r.AdmittedSubmissions = e.Admitted, e.AdmittedSubmissions
+		case e.Participants >= 0:
+			rollups = append(rollups, e)
+		} // else the rollup with those who are taken off is still to come
 	}
 	return rollups, nil
 }
@@ -115,7 +141,7 @@ func WithoutAdmitted(rollups []Rollup) []Rollup {
 
 // AddAdmittedDays does the same for the sums of days, and leaves them in order.
 func AddAdmittedDays(ctx context.Context, a HeldArchive, activity string, schools []SchoolCode, from, to Day, days []DaySum) ([]DaySum, error) {
-	extra, err := AddAdmitted(ctx, a, activity, schools, from, to, nil)
+	extra, err := AdmittedRollups(ctx, a, activity, schools, from, to)
 	if err != nil || len(extra) == 0 {
 		return days, err
 	}
@@ -133,20 +159,30 @@ func AddAdmittedDays(ctx context.Context, a HeldArchive, activity string, school
 
 // AddAdmittedMinutes does the same for the minutes of a day.
 func AddAdmittedMinutes(ctx context.Context, a HeldArchive, activity string, schools []SchoolCode, day Day, minutes []Minute) ([]Minute, error) {
-	more := false
-	err := EachAdmitted(ctx, a, activity, schools, func(s *HeldSubmission, fresh bool) {
-		if !fresh || s.Day != day {
+	changed := false
+	add := func(role Role, on Day, at time.Time, n int) {
+		if on != day {
 			return
 		}
-		at := s.At.Truncate(time.Minute)
-		i := slices.IndexFunc(minutes, func(m Minute) bool { return m.Role == s.Role && m.At.Equal(at) })
+		at = at.Truncate(time.Minute)
+		i := slices.IndexFunc(minutes, func(m Minute) bool { return m.Role == role && m.At.Equal(at) })
 		if i < 0 {
-			i, minutes = len(minutes), append(minutes, Minute{Role: s.Role, At: at})
+			i, minutes = len(minutes), append(minutes, Minute{Role: role, At: at})
 		}
-		minutes[i].Participants++
-		more = true
+		minutes[i].Participants += n
+		changed = true
+	}
+	err := EachAdmitted(ctx, a, activity, schools, func(s *HeldSubmission, fresh bool) {
+		if !fresh {
+			return
+		}
+		add(s.Role, s.Day, s.At, 1)
+		if s.Counted {
+			add(s.Role, s.CountedOn, s.CountedAt, -1)
+		}
 	})
-	if more {
+	if changed {
+		minutes = slices.DeleteFunc(minutes, func(m Minute) bool { return m.Participants <= 0 })
 		slices.SortFunc(minutes, func(x, y Minute) int { return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Role, y.Role)) })
 	}
 	return minutes, err
@@ -156,7 +192,7 @@ func AddAdmittedMinutes(ctx context.Context, a HeldArchive, activity string, sch
 // a person let them: they are in no ledger.
 func AdmittedParticipants(ctx context.Context, a HeldArchive, activity string, class Class, role Role) (all []Participant, err error) {
 	err = EachAdmitted(ctx, a, activity, []SchoolCode{class.School}, func(s *HeldSubmission, fresh bool) {
-		if fresh && s.Class == class && s.Role == role {
+		if fresh && !s.Counted && s.Class == class && s.Role == role {
 			all = append(all, s.Participant)
 		}
 	})

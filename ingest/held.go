@@ -29,7 +29,7 @@ func (s *Server) keepAdmitted(ctx context.Context, a *activity) {
 }
 
 func (s *Server) readAdmitted(ctx context.Context, a *activity) error {
-	extra, err := canyu.AddAdmitted(ctx, s.Archive, a.ID, nil, a.FirstDay, a.LastDay, nil)
+	extra, err := canyu.AdmittedRollups(ctx, s.Archive, a.ID, nil, a.FirstDay, a.LastDay)
 	if err != nil {
 		return err // what was admitted stays
 	}

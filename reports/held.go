@@ -210,7 +210,7 @@ type heldCount struct{ cases, waiting int }
 // admit adds to what the ledger has what a person let count. Without the archive the
 // ledger's numbers have to do.
 func (c *census) admit(ctx context.Context, p *Pages, a *canyu.Activity, classes []canyu.Class, codes []canyu.SchoolCode) {
-	extra, err := canyu.AddAdmitted(ctx, p.Archive, a.ID, codes, a.FirstDay, a.LastDay, nil)
+	extra, err := canyu.AdmittedRollups(ctx, p.Archive, a.ID, codes, a.FirstDay, a.LastDay)
 	if err != nil {
 		p.log().Warn("a page does not know what was admitted", "activity", a.ID, "error", err)
 	}

@@ -194,7 +194,8 @@ func finish(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity strin
 	if err != nil {
 		return err
 	}
-	admitted := slices.DeleteFunc(slices.Clone(rollups), func(r canyu.Rollup) bool { return r.Admitted+r.AdmittedSubmissions == 0 })
+	plain := func(r canyu.Rollup) bool { return r.Admitted == 0 && r.AdmittedSubmissions == 0 }
+	admitted := slices.DeleteFunc(slices.Clone(rollups), plain)
 	if len(admitted) == 0 {
 		return nil
 	}
@@ -209,7 +210,7 @@ func finish(ctx context.Context, l canyu.Ledger, a canyu.Archive, activity strin
 	if rollups, err = a.Rollups(ctx, activity, nil, canyu.MinDay, canyu.MaxDay); err != nil {
 		return err
 	}
-	return a.SetRollups(ctx, activity, slices.DeleteFunc(rollups, func(r canyu.Rollup) bool { return r.Admitted+r.AdmittedSubmissions == 0 }))
+	return a.SetRollups(ctx, activity, slices.DeleteFunc(rollups, plain))
 }
 
 func logIsEmpty(ctx context.Context, l canyu.Ledger, activity string) error {

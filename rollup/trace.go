@@ -83,7 +83,7 @@ func traceOnce(ctx context.Context, l canyu.Ledger, t tracing) (*canyu.Trace, er
 			continue
 		}
 		t.Facts[r.Role]++
-		t.came(r.Role, r.Day, r.At)
+		t.came(r.Role, r.Day, r.At, 1)
 		delete(pending[classRole{r.Class, r.Role}], r.Participant)
 	}
 	for g, rest := range pending {
@@ -96,7 +96,10 @@ func traceOnce(ctx context.Context, l canyu.Ledger, t tracing) (*canyu.Trace, er
 	// earliest of what was admitted.
 	err := canyu.EachAdmitted(ctx, t.archive, p.Activity, p.Schools, func(s *canyu.HeldSubmission, fresh bool) {
 		if fresh && p.concerns(s.Class) {
-			t.came(s.Role, s.Day, s.At)
+			t.came(s.Role, s.Day, s.At, 1)
+			if s.Counted { // not then any more
+				t.came(s.Role, s.CountedOn, s.CountedAt, -1)
+			}
 		}
 	})
 	if err != nil {
@@ -115,13 +118,13 @@ func traceOnce(ctx context.Context, l canyu.Ledger, t tracing) (*canyu.Trace, er
 	return &t.Trace, err
 }
 
-func (t *tracing) came(role canyu.Role, on canyu.Day, at time.Time) {
+func (t *tracing) came(role canyu.Role, on canyu.Day, at time.Time, n int) {
 	if on > t.day || !at.After(t.moment) {
 		return
 	}
-	t.After[role]++
+	t.After[role] += n
 	if at.Sub(t.moment) < time.Minute {
-		t.Around[role]++
+		t.Around[role] += n
 	}
 }
 

@@ -1,6 +1,7 @@
 package archivetest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -75,11 +76,21 @@ func testHeld(t *testing.T, open Open) {
 	equal(t, "what came later waits", []int{g.Waiting, g.Participants}, []int{1, 2})
 	equal(t, "decision", g.Decision, decision(class32, canyu.Admitted, noon2))
 
-	// One's own submission counts as usual, and once.
+	// Who takes part again, on another day, stays where he was counted: what was told
+	// of that day stays true.
 	must(t, a.Store(ctx, act, []canyu.Recorded{first(class32, 2, noon2)}))
+	equal(t, "not restated yet", rollups(t, a, act), admitted)
 	restate()
-	equal(t, "one's own", rollups(t, a, act), []canyu.Rollup{
-		{Class: class32, Role: canyu.Student, Day: day1, Participants: 1, Submissions: 4, AdmittedSubmissions: 3}, student(class32, day2, 1, 1)})
+	again := append(slices.Clone(admitted), canyu.Rollup{Class: class32, Role: canyu.Student, Day: day2, Submissions: 1, Admitted: -1})
+	equal(t, "one's own later", rollups(t, a, act), again)
+	equal(t, "tallies of one's own later", tallies(t, a, act), again)
+	equal(t, "without it", canyu.WithoutAdmitted(rollups(t, a, act)), append(slices.Clone(plain), student(class32, day2, 1, 1)))
+	equal(t, "days of one's own later", get[[]canyu.DaySum](t)(a.Days(ctx, act, []canyu.SchoolCode{schoolA}, day1, day2)),
+		[]canyu.DaySum{{Day: day1, Role: canyu.Student, Participants: 2, Submissions: 4}, {Day: day2, Role: canyu.Student, Submissions: 1}})
+	equal(t, "minutes of the later day", len(get[[]canyu.Minute](t)(a.Minutes(ctx, act, nil, day2))), 0)
+	equal(t, "who is in no ledger", len(get[[]canyu.Participant](t)(canyu.AdmittedParticipants(ctx, a, act, class32, canyu.Student))), 0)
+	added := get[[]canyu.Rollup](t)(canyu.AdmittedRollups(ctx, a, act, nil, day1, day7))
+	equal(t, "added to the ledger", added[0].Admitted+added[1].Admitted, 0)
 
 	// An older decision that arrives late, and one that takes back.
 	must(t, a.DecideHeld(ctx, act, []canyu.HeldDecision{decision(class32, canyu.LeftOut, noon2.Add(-time.Second))}))

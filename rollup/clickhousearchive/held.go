@@ -29,10 +29,16 @@ func (a *Archive) storeHeld(ctx context.Context, activity string, rs []canyu.Rec
 		append(held.group(), held.participant, held.id, held.at, held.day, why, held.message)...)
 }
 
-// heldKey is what makes two submissions the same.
+// heldKey is what makes two submissions the same; with ID 0, a participant.
 type heldKey struct {
 	group           groupRow
 	participant, id uint64
+}
+
+// moment is when somebody came.
+type moment struct {
+	at  int64
+	day uint16
 }
 
 // Held implements canyu.Archive. Who of them counts already is asked for first: one
@@ -41,10 +47,10 @@ func (a *Archive) Held(ctx context.Context, activity string, schools []canyu.Sch
 	return func(yield func(canyu.HeldSubmission, error) bool) {
 		for _, condition := range inSchools(schools) {
 			among := " FINAL WHERE activity = ? AND " + condition + " AND participant GLOBAL IN (SELECT participant FROM held WHERE activity = ? AND " + condition + ")"
-			counted, err := a.heldKeys(ctx, "SELECT school, grade, class, role, participant, toUInt64(0) FROM participants"+among, activity)
-			var known map[heldKey]bool
+			counted, err := a.heldKeys(ctx, "SELECT school, grade, class, role, participant, toUInt64(0), at, toUInt16(day) FROM participants"+among, activity)
+			var known map[heldKey]moment
 			if err == nil {
-				known, err = a.heldKeys(ctx, "SELECT school, grade, class, role, participant, id FROM submissions"+among, activity)
+				known, err = a.heldKeys(ctx, "SELECT school, grade, class, role, participant, id, at, toUInt16(day) FROM submissions"+among, activity)
 			}
 			if err == nil {
 				err = a.heldRows(ctx, activity, condition, counted, known, func(s canyu.HeldSubmission) bool { return yield(s, nil) })
@@ -60,26 +66,27 @@ func (a *Archive) Held(ctx context.Context, activity string, schools []canyu.Sch
 	}
 }
 
-func (a *Archive) heldKeys(ctx context.Context, query, activity string) (map[heldKey]bool, error) {
+func (a *Archive) heldKeys(ctx context.Context, query, activity string) (map[heldKey]moment, error) {
 	rows, err := a.conn.Query(ctx, query, activity, activity)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	keys := make(map[heldKey]bool)
+	keys := make(map[heldKey]moment)
 	for rows.Next() {
 		var k heldKey
-		if err := rows.Scan(&k.group.school, &k.group.grade, &k.group.class, &k.group.role, &k.participant, &k.id); err != nil {
+		var m moment
+		if err := rows.Scan(&k.group.school, &k.group.grade, &k.group.class, &k.group.role, &k.participant, &k.id, &m.at, &m.day); err != nil {
 			return nil, err
 		}
-		keys[k] = true
+		keys[k] = m
 	}
 	return keys, rows.Err()
 }
 
 var errStopped = fmt.Errorf("nobody reads on")
 
-func (a *Archive) heldRows(ctx context.Context, activity, condition string, counted, known map[heldKey]bool, yield func(canyu.HeldSubmission) bool) error {
+func (a *Archive) heldRows(ctx context.Context, activity, condition string, counted, known map[heldKey]moment, yield func(canyu.HeldSubmission) bool) error {
 	rows, err := a.conn.Query(ctx, `SELECT school, grade, class, role, participant, id, at, toUInt16(day), why
 		FROM held FINAL WHERE activity = ? AND `+condition, activity)
 	if err != nil {
@@ -94,8 +101,11 @@ func (a *Archive) heldRows(ctx context.Context, activity, condition string, coun
 		if err := rows.Scan(&k.group.school, &k.group.grade, &k.group.class, &k.group.role, &k.participant, &k.id, &at, &day, &why); err != nil {
 			return err
 		}
-		s := canyu.HeldSubmission{Participant: canyu.Participant(k.participant), ID: k.id, At: time.UnixMilli(at).UTC(),
-			Counted: counted[heldKey{k.group, k.participant, 0}], Known: known[k]}
+		s := canyu.HeldSubmission{Participant: canyu.Participant(k.participant), ID: k.id, At: time.UnixMilli(at).UTC()}
+		_, s.Known = known[k]
+		if m, ok := counted[heldKey{k.group, k.participant, 0}]; ok {
+			s.Counted, s.CountedAt, s.CountedOn = true, time.UnixMilli(m.at).UTC(), canyu.Day(m.day)
+		}
 		s.Class, s.Role = k.group.get()
 		s.Day, s.Why = canyu.Day(day), canyu.Suspicion(why)
 		if !yield(s) {

@@ -31,13 +31,19 @@ func (a *Archive) Held(ctx context.Context, activity string, schools []canyu.Sch
 	where, list := inSchools(schools)
 	return stream(ctx, a.read, func(rows *sql.Rows, s *canyu.HeldSubmission) error {
 		var participant, id, at int64
-		err := rows.Scan(&s.Class.School, &s.Class.Grade, &s.Class.Number, &s.Role, &participant, &id, &at, &s.Day, &s.Why, &s.Counted, &s.Known)
+		var countedAt, countedOn sql.NullInt64
+		err := rows.Scan(&s.Class.School, &s.Class.Grade, &s.Class.Number, &s.Role, &participant, &id, &at, &s.Day, &s.Why, &s.Known, &countedAt, &countedOn)
 		s.Participant, s.ID, s.At = canyu.Participant(participant), uint64(id), milli(at)
+		if s.Counted = countedAt.Valid; s.Counted {
+			s.CountedAt, s.CountedOn = milli(countedAt.Int64), canyu.Day(countedOn.Int64)
+		}
 		return err
 	}, `SELECT g.school, g.grade, g.class, g.role, h.participant, h.id, h.at, h.day, h.why,
-			EXISTS (SELECT 1 FROM participants p WHERE p.class_role = h.class_role AND p.participant = h.participant),
-			EXISTS (SELECT 1 FROM submissions s WHERE s.class_role = h.class_role AND s.participant = h.participant AND s.id = h.id)
-		FROM groups g CROSS JOIN held h ON h.class_role = g.id WHERE g.activity = ?`+where, append([]any{activity}, list...)...)
+			EXISTS (SELECT 1 FROM submissions s WHERE s.class_role = h.class_role AND s.participant = h.participant AND s.id = h.id),
+			p.at, p.day
+		FROM groups g CROSS JOIN held h ON h.class_role = g.id
+			LEFT JOIN participants p ON p.class_role = h.class_role AND p.participant = h.participant
+		WHERE g.activity = ?`+where, append([]any{activity}, list...)...)
 }
 
 // HeldDecisions implements canyu.Archive.
