@@ -36,10 +36,6 @@ func (h *hall) watch(ctx context.Context) (*audience, error) {
 	for _, code := range h.watched() {
 		schools = append(schools, code.String())
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("cannot find canyu itself: %w", err)
-	}
 	a := &audience{}
 	// Nothing waits for a process of the idle class; a nice one still keeps its turn
 	// of some milliseconds.
@@ -47,8 +43,11 @@ func (h *hall) watch(ctx context.Context) (*audience, error) {
 	if _, err := exec.LookPath(first[0]); err != nil {
 		first = []string{"nice", "-n", "19"}
 	}
-	a.cmd = exec.CommandContext(ctx, first[0], append(first[1:], program, "loadtest", "audience",
-		"--target", h.node.target.URL.String(), "--activity", h.activity, "--viewers", strconv.Itoa(h.Viewers), "--schools", strings.Join(schools, ","))...)
+	if h.Apart != "" {
+		first = []string{"taskset", "--cpu-list", h.Apart}
+	}
+	a.cmd = exec.CommandContext(ctx, first[0], append(first[1:], h.place.Program, "loadtest", "audience",
+		"--target", h.shows.target.URL.String(), "--activity", h.activity, "--viewers", strconv.Itoa(h.Viewers), "--schools", strings.Join(schools, ","))...)
 	a.cmd.Env, a.cmd.Stderr = environment(), &a.wrong
 	ask, err1 := a.cmd.StdinPipe()
 	said, err2 := a.cmd.StdoutPipe()
@@ -211,7 +210,7 @@ func (h *hall) click(ctx context.Context) (seen []time.Duration, err error) {
 	first := make(chan struct{})
 	go func() {
 		once := sync.OnceFunc(func() { close(first) })
-		ended <- liveStream(streaming, h.node.target, h.activity, hallProbe, func(data []byte) {
+		ended <- liveStream(streaming, h.shows.target, h.activity, hallProbe, func(data []byte) {
 			var v struct{ Participants map[string]int }
 			now := time.Now()
 			if json.Unmarshal(data, &v) == nil {

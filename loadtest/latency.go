@@ -38,7 +38,7 @@ type LatencyCmd struct {
 type latencyRound struct {
 	highest, rate            float64
 	p50, p99, p999           float64
-	second                   float64 // p99 of the median second: what stalls of the machine do not move
+	second                   float64 // see typicalSecond
 	live, archive            *hdrhistogram.Histogram
 	marks, notSeen, archived int
 }
@@ -191,12 +191,18 @@ func (c *LatencyCmd) round(ctx context.Context, st *stand, n *node, archive bool
 	}
 	*first = res.Next
 	r.p50, r.p99, r.p999 = res.Latency.P50, res.Latency.P99, res.Latency.P999
+	r.second = typicalSecond(res)
+	return r, nil
+}
+
+// typicalSecond is the p99 of the median second in ms, which a stall of the host does
+// not move.
+func typicalSecond(res *Result) float64 {
 	var seconds []float64
 	for _, s := range res.Timeline {
 		seconds = append(seconds, inMilliseconds(s.P99))
 	}
-	r.second = median(seconds)
-	return r, nil
+	return spreadOf(seconds).Median
 }
 
 // marker clicks for marked pupils, one of a school each, and waits until they are seen.

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"slices"
+	"strconv"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -28,6 +29,7 @@ type ViewersCmd struct {
 	Patience    time.Duration `help:"How long to wait at most, before each round, for the machine to have little to do." default:"20s"`
 	Connections int           `help:"How many connections submit." default:"256"`
 	Engine      string        `help:"embedded, redis (an ingest node by itself) or redis+clickhouse." enum:"embedded,redis,redis+clickhouse" default:"redis"`
+	Apart       string        `help:"Viewers have an ingest node of their own, beside the one that takes submissions: on these processors, as taskset names them. Run the rest under taskset on others."`
 	Place       `embed:""`
 }
 
@@ -38,7 +40,8 @@ const hallProbe canyu.SchoolCode = 3499990001
 type hall struct {
 	ViewersCmd
 	*stand
-	node    *node
+	node    *node // takes submissions
+	shows   *node // has the live streams
 	next    int64 // of the source
 	clicked int
 	sights  []sight
@@ -46,17 +49,21 @@ type hall struct {
 
 // sight is one way of loading, without and with viewers.
 type sight struct {
-	name                 string
-	rate, p99, serverCPU [2][]float64 // without, with; µs for each submission
-	second               [2][]float64 // p99 of each second
-	events               []float64    // per second, of all viewers
-	clicks               []time.Duration
+	name   string
+	rounds [2][]viewing // without, with
+	clicks []time.Duration
 }
+
+// viewing is one round: per second, ms, and µs of the server for each submission.
+type viewing struct{ rate, p99, second, serverCPU, events float64 }
 
 // Run measures and prints the table.
 func (c *ViewersCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.Viewers < 1 || c.Schools < 1 || c.Rounds < 1 || c.Round < 2*time.Second {
 		return errors.New("viewers, schools, rounds and round: want at least one of each, and rounds of 2s")
+	}
+	if c.Apart != "" && c.Engine == "embedded" {
+		return errors.New("apart: want an engine on Redis: an embedded ledger is of one process")
 	}
 	const fastest = 60_000 // submissions per second; a roster that is used up ends a round early
 	used := fastest * (c.Warmup + time.Duration(c.Rounds)*3*c.Round).Seconds()
@@ -71,7 +78,7 @@ func (c *ViewersCmd) Run(ctx context.Context, out io.Writer) error {
 	if err := h.start(ctx); err != nil {
 		return err
 	}
-	before, err := residentBytes(h.node.cmd.Process.Pid)
+	before, err := residentBytes(h.shows.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
@@ -80,7 +87,7 @@ func (c *ViewersCmd) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	pause(ctx, 3*time.Second)
-	after, err := residentBytes(h.node.cmd.Process.Pid)
+	after, err := residentBytes(h.shows.cmd.Process.Pid)
 	audience.close()
 	if err != nil {
 		return err
@@ -123,8 +130,18 @@ func (h *hall) start(ctx context.Context) (err error) {
 	if h.Engine == "redis" {
 		run = "ingest"
 	}
-	h.node, err = h.stand.node(ctx, "canyu", redis, clickhouse, run, nil)
-	return err
+	if h.node, err = h.stand.node(ctx, "canyu", redis, clickhouse, run, nil); err != nil || h.Apart == "" {
+		h.shows = h.node
+		return err
+	}
+	if h.shows, err = h.stand.node(ctx, "shows", redis, clickhouse, run, h.node); err != nil {
+		return err
+	}
+	pid := strconv.Itoa(h.shows.cmd.Process.Pid)
+	if out, err := exec.CommandContext(ctx, "taskset", "--all-tasks", "--cpu-list", "--pid", h.Apart, pid).CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot move a node to processors %s: %w\n%s", h.Apart, err, out)
+	}
+	return nil
 }
 
 // load submits for a while.
@@ -173,44 +190,55 @@ func (h *hall) measure(ctx context.Context, b *sight, s Schedule, watched bool) 
 	if err := errors.Join(err0, err1, err, clickErr, eventErr); err != nil {
 		return err
 	}
-	b.rate[with] = append(b.rate[with], res.Rate)
-	b.p99[with] = append(b.p99[with], res.Latency.P99)
-	for _, s := range res.Timeline[1:] { // in the first one the load begins
-		b.second[with] = append(b.second[with], inMilliseconds(s.P99))
-	}
-	b.serverCPU[with] = append(b.serverCPU[with], perRequest(server1-server0, res.Requests))
-	if watched {
-		b.clicks = append(b.clicks, clicks...)
-		b.events = append(b.events, float64(events)/res.Seconds)
-	}
+	v := viewing{rate: res.Rate, p99: res.Latency.P99, second: typicalSecond(res), serverCPU: perRequest(server1-server0, res.Requests), events: float64(events) / res.Seconds}
+	b.rounds[with] = append(b.rounds[with], v)
+	b.clicks = append(b.clicks, clicks...)
 	fmt.Fprintf(h.log, "%s, %d viewers: %.0f/s, p99 %.2f ms, server %.1f µs per submission, %d events\n",
-		b.name, with*h.Viewers, res.Rate, res.Latency.P99, perRequest(server1-server0, res.Requests), events)
+		b.name, with*h.Viewers, v.rate, v.p99, v.serverCPU, events)
 	return nil
 }
 
-// table prints medians.
+// table prints medians, and ratios within each round.
 func (h *hall) table(out io.Writer, bytes float64) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "load\tviewers\tper second\tp99 ms\tp99 of a second\tserver µs each\tevents/s\tclick seen p50\tp99\n")
+	rows := [][]string{{"load", "viewers", "per second", "p99 ms", "p99 of the median second, ms", "server CPU µs", "events/s", "click seen p50 / p99, ms"}}
+	columns := []struct {
+		format string
+		of     func(viewing) float64
+	}{
+		{"%.0f", func(v viewing) float64 { return v.rate }}, {"%.1f", func(v viewing) float64 { return v.p99 }},
+		{"%.1f", func(v viewing) float64 { return v.second }}, {"%.1f", func(v viewing) float64 { return v.serverCPU }},
+	}
 	for _, b := range h.sights {
 		slices.Sort(b.clicks)
-		fmt.Fprintf(w, "%s\t0\t%.0f\t%.2f\t%.2f\t%.1f\t\t\t\n", b.name, median(b.rate[0]), median(b.p99[0]), median(b.second[0]), median(b.serverCPU[0]))
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.2f\t%.2f\t%.1f\t%.0f\t%s\t%s\n", b.name, h.Viewers, median(b.rate[1]), median(b.p99[1]), median(b.second[1]), median(b.serverCPU[1]),
-			median(b.events), share(b.clicks, 50), share(b.clicks, 99))
-		more := func(of [2][]float64) float64 { return 100 * (median(of[1])/median(of[0]) - 1) }
-		fmt.Fprintf(w, "\t\t%+.1f %%\t%+.1f %%\t%+.1f %%\t%+.1f %%\n", more(b.rate), more(b.p99), more(b.second), more(b.serverCPU))
+		none, with, ratio := []string{b.name, "0"}, []string{b.name, strconv.Itoa(h.Viewers)}, []string{"", "with ÷ without"}
+		for _, c := range columns {
+			var both [2][]float64
+			var ratios []float64
+			for i := range b.rounds[0] {
+				both[0] = append(both[0], c.of(b.rounds[0][i]))
+				both[1] = append(both[1], c.of(b.rounds[1][i]))
+				ratios = append(ratios, both[1][i]/both[0][i])
+			}
+			none, with = append(none, spreadOf(both[0]).text(c.format)), append(with, spreadOf(both[1]).text(c.format))
+			ratio = append(ratio, spreadOf(ratios).text("%.2f"))
+		}
+		var events []float64
+		for _, v := range b.rounds[1] {
+			events = append(events, v.events)
+		}
+		seen := fmt.Sprintf("%.0f / %.0f", inMilliseconds(share(b.clicks, 50)), inMilliseconds(share(b.clicks, 99)))
+		rows = append(rows, append(none, "", ""), append(with, spreadOf(events).text("%.0f"), seen), append(ratio, "", ""))
 	}
-	fmt.Fprintf(w, "memory of the server per viewer: %.1f KiB; %s, %d schools watched of %d, medians of %d rounds of %s\n",
-		bytes/1024, h.Engine, h.Schools, h.source.Classes()/30, h.Rounds, h.Round)
-	return w.Flush()
-}
-
-func median(of []float64) float64 {
-	if len(of) == 0 {
-		return 0
+	if err := table(out, rows); err != nil {
+		return err
 	}
-	sorted := slices.Sorted(slices.Values(of))
-	return sorted[len(sorted)/2]
+	apart := ""
+	if h.Apart != "" {
+		apart = ", which have a node of their own on processors " + h.Apart
+	}
+	_, err := fmt.Fprintf(out, "\n%.1f KiB of memory for each viewer; %s, %d schools of %d are watched%s; %d rounds of %s, medians (least–greatest), ratios within a round\n",
+		bytes/1024, h.Engine, h.Schools, h.source.Classes()/30, apart, h.Rounds, h.Round)
+	return err
 }
 
 // share is the p-th percentile of sorted durations.
@@ -218,5 +246,5 @@ func share(sorted []time.Duration, p int) time.Duration {
 	if len(sorted) == 0 {
 		return 0
 	}
-	return sorted[min(len(sorted)-1, len(sorted)*p/100)].Round(time.Millisecond)
+	return sorted[min(len(sorted)-1, len(sorted)*p/100)]
 }

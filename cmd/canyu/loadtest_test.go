@@ -41,6 +41,7 @@ func TestLoadtestMeasures(t *testing.T) {
 	f("national --engine redis+clickhouse --participants 300 --array 0 --quiet", "| each for himself | 300", "no difference")
 	f("latency --engines bare,embedded,redis+clickhouse --flood 100ms --duration 1s --rounds 1 --marks 3 --share 0.05 --connections 8 --patience 0s",
 		"click → archive", "| bare ", "| embedded ", "| redis+clickhouse ")
+	f("viewers --viewers 4 --schools 2 --apart 0 --rate 50 --rounds 1 --round 2s --warmup 200ms --connections 8 --patience 0s", "| 50/s ", "KiB of memory for each viewer", "with ÷ without")
 	f("goals --parts memory,national --rounds 1 --kept 2000 --participants 2000 --patience 0s", "for each of 2,000 participants", "| national campaign, 2,000 participants")
 	f("bench --rows bare,redis,redis+clickhouse --schools 200"+quick, "| redis ", "| redis+clickhouse ", "no difference")
 	f("growth --tables schools,batch,reports --engines embedded --schools 1,3 --batch 1,8 --reports 2 --quiet"+quick,
