@@ -83,6 +83,10 @@ type Archive interface {
 	// Readers see all of it or nothing.
 	ImportRoster(ctx context.Context, r *Roster) error
 
+	// RemoveSchools takes schools with their classes out of the roster; one that
+	// it does not have is no error.
+	RemoveSchools(ctx context.Context, schools []SchoolCode) error
+
 	// Freeze stores a report unless (activity, region, day, revision) is there
 	// already, and returns the one that is stored. Called under a claim: engines
 	// need not order two at once.

@@ -40,6 +40,7 @@ const (
 // What is audited. The codes are stored: they keep their meaning for ever.
 const (
 	AuditRoster  = "roster.import"
+	AuditRemove  = "roster.remove"        // of schools
 	AuditReplay  = "participation.replay" // of a file
 	AuditLink    = "link.make"
 	AuditKeys    = "link.keys" // the list of valid keys is another one

@@ -198,3 +198,31 @@ func (r *Roster) Entries() []RosterEntry {
 	}
 	return es
 }
+
+// With is the roster with the schools of o instead of its own of the same codes.
+func (r *Roster) With(o *Roster) (*Roster, error) {
+	mine := slices.DeleteFunc(r.Entries(), func(e RosterEntry) bool { return o.School(e.School) != nil })
+	return NewRoster(append(mine, o.Entries()...))
+}
+
+// Without is the roster without some schools.
+func (r *Roster) Without(schools []SchoolCode) (*Roster, error) {
+	return NewRoster(slices.DeleteFunc(r.Entries(), func(e RosterEntry) bool { return slices.Contains(schools, e.School) }))
+}
+
+// Missing are the classes that o has not, in the order of [Class.Compare].
+func (r *Roster) Missing(o *Roster) []Class {
+	var missing []Class
+	for _, s := range r.schools {
+		there := o.School(s.Code)
+		for _, c := range s.Classes {
+			if there != nil {
+				if _, ok := there.Enrolled(c.Grade, c.Number); ok {
+					continue
+				}
+			}
+			missing = append(missing, s.Class(c))
+		}
+	}
+	return missing
+}

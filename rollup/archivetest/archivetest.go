@@ -53,6 +53,7 @@ func Test(t *testing.T, place func(t *testing.T) Open) {
 		{"Roster", testRoster},
 		{"Roster is replaced by school", testRosterReplaced},
 		{"Roster whole or not at all", testRosterWhole},
+		{"Schools removed from the roster", testSchoolsRemoved},
 		{"Freeze", testFreeze},
 		{"Deliveries", testDeliveries},
 		{"Signatures", testSignatures},

@@ -96,3 +96,22 @@ func testRosterWhole(t *testing.T, open Open) {
 	wg.Wait()
 	equal(t, "roster in the end", entries(t, b), version(5).Entries())
 }
+
+func testSchoolsRemoved(t *testing.T, open Open) {
+	a, b := begin(t, open), begin(t, open)
+	entry := func(s canyu.SchoolCode, class uint16) canyu.RosterEntry {
+		return canyu.RosterEntry{Region: 341802, School: s, Name: "A", Grade: 3, Class: class, Enrolled: 40}
+	}
+	all := roster(t, entry(schoolA, 1), entry(schoolA, 2), entry(schoolB, 1), entry(schoolC, 1))
+	must(t, a.ImportRoster(t.Context(), all))
+	equal(t, "roster", entries(t, b), all.Entries())
+	for range 2 {
+		must(t, a.RemoveSchools(t.Context(), []canyu.SchoolCode{schoolA, schoolC}))
+		equal(t, "roster", entries(t, b), []canyu.RosterEntry{entry(schoolB, 1)})
+	}
+	must(t, a.RemoveSchools(t.Context(), nil))
+	must(t, b.ImportRoster(t.Context(), roster(t, entry(schoolA, 7))))
+	equal(t, "roster", entries(t, a), []canyu.RosterEntry{entry(schoolA, 7), entry(schoolB, 1)})
+	must(t, a.RemoveSchools(t.Context(), []canyu.SchoolCode{schoolA, schoolB}))
+	equal(t, "roster", len(entries(t, b)), 0)
+}

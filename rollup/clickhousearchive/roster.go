@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -96,11 +97,10 @@ func (a *Archive) ImportRoster(ctx context.Context, r *canyu.Roster) error {
 		return nil
 	}
 	err := func() error {
-		imports, err := imports(ctx, a.conn)
+		number, err := a.nextImport(ctx)
 		if err != nil {
 			return err
 		}
-		number := a.uniqueVersion(slices.Max(append(imports, 0)))
 		for chunk := range slices.Chunk(entries, rowsPerInsert) {
 			if err := a.insertRoster(ctx, number, chunk); err != nil {
 				return err
@@ -110,6 +110,39 @@ func (a *Archive) ImportRoster(ctx context.Context, r *canyu.Roster) error {
 	}()
 	if err != nil {
 		return fmt.Errorf("cannot import the roster: %w", err)
+	}
+	return nil
+}
+
+// nextImport is the number of a new import.
+func (a *Archive) nextImport(ctx context.Context) (uint64, error) {
+	imports, err := imports(ctx, a.conn)
+	if err != nil {
+		return 0, err
+	}
+	return a.uniqueVersion(slices.Max(append(imports, 0))), nil
+}
+
+// RemoveSchools implements canyu.Archive. An import without a class has everybody read
+// the roster again.
+func (a *Archive) RemoveSchools(ctx context.Context, schools []canyu.SchoolCode) error {
+	if len(schools) == 0 {
+		return nil
+	}
+	codes := make([]string, len(schools))
+	for i, s := range schools {
+		codes[i] = strconv.FormatUint(uint64(s), 10)
+	}
+	err := a.mutate(ctx, "roster", "DELETE WHERE school IN ("+strings.Join(codes, ", ")+")")
+	var number uint64
+	if err == nil {
+		number, err = a.nextImport(ctx)
+	}
+	if err == nil {
+		err = a.insert(ctx, "roster_imports", "import", []uint64{number})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove schools from the roster: %w", err)
 	}
 	return nil
 }

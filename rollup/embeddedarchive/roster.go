@@ -61,3 +61,22 @@ func (a *Archive) ImportRoster(ctx context.Context, r *canyu.Roster) error {
 	}
 	return nil
 }
+
+// RemoveSchools implements canyu.Archive.
+func (a *Archive) RemoveSchools(ctx context.Context, schools []canyu.SchoolCode) error {
+	err := a.transact(ctx, func(tx *sql.Tx) error {
+		for _, s := range schools {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM classes WHERE school = ?`, int64(s)); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM schools WHERE code = ?`, int64(s)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot remove schools from the roster: %w", err)
+	}
+	return nil
+}
