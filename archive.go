@@ -19,6 +19,9 @@ type Archive interface {
 	Epoch(ctx context.Context, activity string) (string, error)
 	SetEpoch(ctx context.Context, activity, epoch string) error
 
+	// Begun are the activities that have an epoch, by id.
+	Begun(ctx context.Context) ([]string, error)
+
 	// Store stores facts: a submission for each of rs and, for the counted, a
 	// participant. Of two rows of the same participant, or of the same
 	// (participant, submission ID), the one with the earliest At stays. Rollups

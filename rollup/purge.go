@@ -3,6 +3,7 @@ package rollup
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,27 +45,81 @@ func (p *Purger) now() time.Time {
 // Run looks at every activity until ctx ends. Errors are logged and tried again.
 func (p *Purger) Run(ctx context.Context) error {
 	said := make(map[string]string)
-	for {
+	say := func(activity string, err error) {
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if text != "" && text != said[activity] && ctx.Err() == nil {
+			cmp.Or(p.Log, slog.Default()).Warn("cannot purge; trying again", "activity", activity, "error", err)
+		}
+		said[activity] = text
+	}
+	named := make(map[string]bool)
+	for ctx.Err() == nil {
 		for _, a := range p.Activities {
-			err := p.Step(ctx, a)
-			if ctx.Err() != nil {
-				return nil
+			say(a.ID, p.Step(ctx, a))
+		}
+		strays, err := Strays(ctx, p.Archive, p.Activities)
+		say("", err)
+		for _, id := range strays {
+			if !named[id] {
+				named[id] = true
+				cmp.Or(p.Log, slog.Default()).Error("an activity is not in the configuration and is never purged", "activity", id, "error", StrayAdvice(id))
 			}
-			text := ""
-			if err != nil {
-				text = err.Error()
-			}
-			if text != "" && text != said[a.ID] {
-				cmp.Or(p.Log, slog.Default()).Warn("cannot purge; trying again", "activity", a.ID, "error", err)
-			}
-			said[a.ID] = text
+			say(id, p.stepStray(ctx, id))
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(purgeEvery):
 		}
 	}
+	return nil
+}
+
+// Strays are the activities that have begun and are not purged, but are not among those
+// configured: nothing says when their retention ends.
+func Strays(ctx context.Context, a canyu.Archive, configured []*canyu.Activity) ([]string, error) {
+	begun, err := a.Begun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var strays []string
+	for _, id := range begun {
+		if slices.ContainsFunc(configured, func(c *canyu.Activity) bool { return c.ID == id }) {
+			continue
+		}
+		state, err := a.Purged(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if state.ParticipantsDone.IsZero() {
+			strays = append(strays, id)
+		}
+	}
+	return strays, nil
+}
+
+// StrayAdvice is what to do about one.
+func StrayAdvice(activity string) string {
+	return fmt.Sprintf("activity %s has begun and is not in canyu.yaml, so who took part in it is kept for ever: put it back until it is purged, or run canyu purge --activity %s --now", activity, activity)
+}
+
+// stepStray purges a stray where that was ordered. No worker carries what it may have
+// left in the log.
+func (p *Purger) stepStray(ctx context.Context, activity string) error {
+	state, err := p.Archive.Purged(ctx, activity)
+	if err != nil || state.Ordered.IsZero() && state.Participants.IsZero() {
+		return err
+	}
+	stray := &canyu.Activity{ID: activity, Zone: time.UTC}
+	if state.Participants.IsZero() {
+		w := &Worker{Ledger: p.Ledger, Archive: p.Archive, Activities: []*canyu.Activity{stray}, Holder: rand.Text(), DeadLetters: p.DeadLetters, Log: p.Log}
+		if err := w.Drain(ctx); err != nil {
+			return err
+		}
+	}
+	return p.Step(ctx, stray)
 }
 
 // Step does what is to be done about one activity now.

@@ -12,8 +12,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest/redisledger"
 	"github.com/canyu/canyu/reports"
+	"github.com/canyu/canyu/rollup"
 )
 
 type preflightCommand struct {
@@ -48,6 +50,7 @@ func (c *preflightCommand) Run(ctx context.Context, out stdout) error {
 	}
 	if e != nil {
 		p.rosters(ctx, e.archive, c)
+		p.strays(ctx, e.archive)
 		p.must("engines", e.close())
 	}
 	if slices.Contains(s.Run, "reports") {
@@ -126,6 +129,15 @@ func (p *preflight) calendar() {
 	}
 	if year := calendar.Missing(p.now); year != 0 {
 		p.say(look, "calendar", "the holidays of %d are not known: put %d.json into the calendar folder when they are published", year, year)
+	}
+}
+
+// strays looks for activities that nothing will purge.
+func (p *preflight) strays(ctx context.Context, archive canyu.Archive) {
+	strays, err := rollup.Strays(ctx, archive, p.s.activities)
+	p.must("activities", err)
+	for _, id := range strays {
+		p.say(wrong, "activities", "%s", rollup.StrayAdvice(id))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -45,8 +46,8 @@ func (s *settings) purger(e *engines, secret []byte, log *slog.Logger) *rollup.P
 
 type purgeCommand struct {
 	Flags
-	Activity string `help:"Which activity. (default: the only one)" placeholder:"ID"`
-	Now      bool   `help:"Also while the activity is on: nobody can take part in it any more."`
+	Activity string `help:"Which activity, also one that canyu.yaml no longer has. (default: the only one)" placeholder:"ID"`
+	Now      bool   `help:"Also while the activity is on, or not known to be over: nobody can take part in it any more."`
 	DryRun   bool   `help:"Say what would be destroyed, and destroy nothing."`
 }
 
@@ -55,23 +56,37 @@ const orderedWithin = 2 * time.Minute
 
 // Run destroys what is there now, whatever the settings keep it for.
 func (c *purgeCommand) Run(ctx context.Context, out stdout, errOut stderr) error {
-	s, e, a, err := c.openFor(ctx, c.Activity)
+	s, err := c.settings()
+	if err != nil {
+		return err
+	}
+	e, err := s.engines(ctx)
 	if err != nil {
 		return err
 	}
 	defer e.close()
+	a, stray, err := s.activityOrStray(ctx, e, c.Activity)
+	if err != nil {
+		return err
+	}
 	state, err := e.archive.Purged(ctx, a.ID)
 	if err != nil {
 		return err
 	}
 	if !state.ParticipantsDone.IsZero() {
-		if err := s.forgetSpool(ctx, a.ID, out); err != nil {
+		if err := s.forgetSpool(ctx, a.ID, stray, out); err != nil {
 			return err
 		}
 		return tellPurged(ctx, e, a.ID, state, out)
 	}
-	if a.DayOf(time.Now()) <= a.LastDay && !c.Now && !c.DryRun {
+	if stray && !c.Now && !c.DryRun {
+		return fmt.Errorf("activity %s is not in canyu.yaml, so it is not known whether it is over: nothing was destroyed. --now destroys it all the same, and then nobody can take part any more", a.ID)
+	}
+	if !stray && a.DayOf(time.Now()) <= a.LastDay && !c.Now && !c.DryRun {
 		return fmt.Errorf("activity %s is on until %s has ended: nothing was destroyed. --now destroys it all the same, and then nobody can take part any more", a.ID, a.LastDay)
+	}
+	if stray {
+		s.activities = append(s.activities, a) // to be drained
 	}
 	if err := s.drain(ctx, e, errOut); err != nil {
 		return err
@@ -93,13 +108,30 @@ func (c *purgeCommand) Run(ctx context.Context, out stdout, errOut stderr) error
 	} else if _, err := rollup.Purge(ctx, e.ledger, e.archive, a.ID, s.deadLetters(), time.Now()); err != nil {
 		return err
 	}
-	if err := s.forgetSpool(ctx, a.ID, out); err != nil {
+	if err := s.forgetSpool(ctx, a.ID, stray, out); err != nil {
 		return err
 	}
 	if state, err = e.archive.Purged(ctx, a.ID); err != nil {
 		return err
 	}
 	return tellPurged(ctx, e, a.ID, state, out)
+}
+
+// activityOrStray is the activity of the settings or, with nothing but its id, one that
+// only the archive knows.
+func (s *settings) activityOrStray(ctx context.Context, e *engines, id string) (_ *canyu.Activity, stray bool, err error) {
+	a, err := s.activity(id)
+	if err == nil || id == "" {
+		return a, false, err
+	}
+	begun, readErr := e.archive.Begun(ctx)
+	if readErr != nil {
+		return nil, false, readErr
+	}
+	if !slices.Contains(begun, id) {
+		return nil, false, err
+	}
+	return &canyu.Activity{ID: id, Zone: time.UTC}, true, nil
 }
 
 // orderPurge has the running server do it, which alone may write to its ledger.
@@ -178,12 +210,15 @@ func tellPurged(ctx context.Context, e *engines, activity string, state canyu.Pu
 
 // forgetSpool clears the spool of this machine, unless a running server has it, which
 // does that itself.
-func (s *settings) forgetSpool(ctx context.Context, activity string, out io.Writer) error {
+func (s *settings) forgetSpool(ctx context.Context, activity string, stray bool, out io.Writer) error {
 	dir := filepath.Join(s.Data, "spool")
 	if s.Redis == "" || !exists(dir) {
 		return nil
 	}
 	sp, err := spool.Open(ctx, dir, int64(s.SpoolLimit)<<20)
+	if errors.Is(err, spool.ErrInUse) && stray {
+		return fmt.Errorf("activity %s: the server that runs here has the spool, and does not know the activity: run the command again on this machine while it is stopped", activity)
+	}
 	if errors.Is(err, spool.ErrInUse) {
 		fmt.Fprintf(out, "activity %s: the server that runs here clears its own spool\n", activity)
 		return nil

@@ -84,6 +84,61 @@ func (s *site) remainsOf(t *testing.T, p pair) search {
 	return left
 }
 
+// An activity that was taken out of canyu.yaml before its retention was over is named
+// everywhere, and can be purged all the same: also by the server that runs.
+func TestPurgeOfWhatIsNotConfigured(t *testing.T) {
+	t.Parallel()
+	eachPair(t, func(t *testing.T, p pair) {
+		s := newSite(t, p, "")
+		s.must("roster", "import", "testdata/roster-gb18030.csv")
+		old := s.activity
+		v := s.serve()
+		s.seats(v, 1, 3, 201)
+		v.kill() // something may wait in the log
+		s.change("id: "+old, "id: "+old+"-b")
+		v = s.serve()
+		advice := "activity " + old + " has begun and is not in canyu.yaml"
+		v.eventually("the log", func() error {
+			if log := v.log.String(); !strings.Contains(log, "level=ERROR") || !strings.Contains(log, advice) {
+				return errors.New("it does not say that the activity is never purged")
+			}
+			return nil
+		})
+		if said, ok := s.preflight(); ok || !strings.Contains(said, "wrong  activities     "+advice) {
+			t.Errorf("preflight: %s", said)
+		}
+		if out := s.must("verify"); !strings.Contains(out, advice) {
+			t.Errorf("verify: %s", out)
+		}
+		if p.name != "embedded" {
+			v.stop() // it has the spool
+		}
+		if out, err := s.canyu("purge", "--activity", old); err == nil || !strings.Contains(err.Error(), "not known whether it is over") {
+			t.Errorf("purge: %s, %v", out, err)
+		}
+		if out, err := s.canyu("purge", "--activity", old+"-c"); err == nil || !strings.Contains(err.Error(), "want one of") {
+			t.Errorf("purge of what never was: %s, %v", out, err)
+		}
+		if out := s.must("purge", "--activity", old, "--now"); !strings.Contains(out, "purged at") || !strings.Contains(out, "with 3 participants and 3 submissions") {
+			t.Errorf("purge: %s", out)
+		}
+		if p.name == "embedded" {
+			v.stop()
+		}
+		s.inside(t, func(_ *settings, e *engines) {
+			if salt, err := e.archive.Salt(t.Context(), old); err != nil || salt != nil {
+				t.Errorf("the salt: %x, %v", salt, err)
+			}
+			if total, err := e.ledger.Total(t.Context(), old); err != nil || total != 0 {
+				t.Errorf("the ledger has %d, %v", total, err)
+			}
+		})
+		if out := s.must("verify"); strings.Contains(out, advice) {
+			t.Errorf("after the purge, verify: %s", out)
+		}
+	})
+}
+
 // However many begin an activity at once, there is one salt and one key.
 func TestOneSalt(t *testing.T) {
 	eachShelf(t, func(t *testing.T, s *shelf) {

@@ -161,7 +161,7 @@ func (c *serveCommand) again(s *settings) (*settings, error) {
 	for _, a := range s.activities {
 		switch to, err := next.activity(a.ID); {
 		case err != nil:
-			fixed = append(fixed, "activities: "+a.ID+" is gone")
+			fixed = append(fixed, "activities: "+a.ID+" is gone (keep it until it is purged)")
 		case to.Identify != a.Identify || to.Zone.String() != a.Zone.String():
 			fixed = append(fixed, "activities: identify and timezone of "+a.ID)
 		}

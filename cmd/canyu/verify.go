@@ -48,6 +48,13 @@ func (c *verifyCommand) Run(ctx context.Context, out stdout) error {
 		}
 		differs = differs || !agree
 	}
+	strays, err := rollup.Strays(ctx, e.archive, s.activities)
+	if err != nil {
+		return err
+	}
+	for _, id := range strays {
+		fmt.Fprintln(out, rollup.StrayAdvice(id))
+	}
 	if differs {
 		return errQuiet
 	}

@@ -20,6 +20,7 @@ func testEpoch(t *testing.T, open Open) {
 		must(t, a.SetEpoch(t.Context(), act, epoch))
 		equal(t, "epoch", get[string](t)(a.Epoch(t.Context(), act)), epoch)
 		equal(t, "epoch, seen by another", get[string](t)(b.Epoch(t.Context(), act)), epoch)
+		equal(t, "begun", slices.Contains(get[[]string](t)(b.Begun(t.Context())), act), epoch != "")
 		a, b = b, a
 	}
 	equal(t, "of another activity", get[string](t)(a.Epoch(t.Context(), activity())), "")

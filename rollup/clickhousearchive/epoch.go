@@ -28,3 +28,31 @@ func (a *Archive) SetEpoch(ctx context.Context, activity, epoch string) error {
 	}
 	return nil
 }
+
+// Begun implements canyu.Archive.
+func (a *Archive) Begun(ctx context.Context) ([]string, error) {
+	fail := func(err error) ([]string, error) {
+		return nil, fmt.Errorf("cannot read which activities have begun: %w", err)
+	}
+	server, err := a.exactOne(ctx, "epochs")
+	if err != nil {
+		return fail(err)
+	}
+	rows, err := server.Query(ctx, "SELECT activity FROM epochs GROUP BY activity HAVING argMax(epoch, version) != '' ORDER BY activity")
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var ids []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return fail(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		return fail(err)
+	}
+	return ids, nil
+}

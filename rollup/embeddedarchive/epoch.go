@@ -25,3 +25,13 @@ func (a *Archive) SetEpoch(ctx context.Context, activity, epoch string) error {
 	}
 	return nil
 }
+
+// Begun implements canyu.Archive.
+func (a *Archive) Begun(ctx context.Context) ([]string, error) {
+	ids, err := collect(ctx, a.read, func(rows *sql.Rows, id *string) error { return rows.Scan(id) },
+		`SELECT activity FROM epochs WHERE epoch <> '' ORDER BY activity`)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read which activities have begun: %w", err)
+	}
+	return ids, nil
+}
