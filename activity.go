@@ -41,7 +41,7 @@ func (t Text) In(lang string) string {
 }
 
 // Identify is what tells the pupils of a class apart. It never changes within an
-// activity: a pupil known once by seat and once by name would count twice.
+// activity: a pupil known once by seat and once by name would count twice (KeepTerms).
 type Identify string
 
 // Ways to identify a student.

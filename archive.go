@@ -118,6 +118,7 @@ type Archive interface {
 	AuditArchive
 	PurgeArchive
 	HeldArchive
+	TermsArchive
 
 	Close() error
 }

@@ -23,14 +23,19 @@ type attachment struct {
 func (a *activity) epochNow() string { return a.state.Load().epoch }
 
 // refused is why nothing may be recorded. A ledger that is away or lost its data
-// does not stand in the way of the spool; one that was begun with another key, or
-// has never been looked at, does.
+// does not stand in the way of the spool; one that was begun with another key or on
+// other terms, or has never been looked at, does.
 func (a *activity) refused() error {
 	s := a.state.Load()
-	if s.err == nil || s.attached && !errors.Is(s.err, canyu.ErrKey) || errors.Is(s.err, canyu.ErrLost) {
+	if s.err == nil || s.attached && !isAnother(s.err) || errors.Is(s.err, canyu.ErrLost) {
 		return nil
 	}
 	return s.err
+}
+
+// isAnother: whoever were counted now would be somebody else than before.
+func isAnother(err error) bool {
+	return errors.Is(err, canyu.ErrKey) || errors.Is(err, canyu.ErrTerms)
 }
 
 // How often what may change while the server runs is looked at.
@@ -85,12 +90,7 @@ func (s *Server) keepAttached(ctx context.Context, a *activity) {
 func (s *Server) attach(ctx context.Context, a *activity, was *attachment, within time.Duration) *attachment {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	id, err := s.begin(ctx, a)
-	epoch := ""
-	if err == nil {
-		a.who.Store(id)
-		epoch, err = canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, id.fingerprint())
-	}
+	id, epoch, err := s.attachOnce(ctx, a)
 	if err == nil {
 		_, err = a.committer.prove(ctx, epoch)
 	}
@@ -110,12 +110,27 @@ func (s *Server) attach(ctx context.Context, a *activity, was *attachment, withi
 			a.committer.lost()
 		}
 		return &attachment{err: err, attached: was.attached}
-	case errors.Is(err, canyu.ErrKey):
+	case isAnother(err):
 		return &attachment{err: err, attached: was.attached}
 	case was.epoch != "":
 		return &attachment{epoch: was.epoch, err: err, attached: true}
 	}
 	return s.attachFromMemory(context.WithoutCancel(ctx), a, was, err)
+}
+
+// attachOnce is the identity to count with, and the epoch. A new activity begins.
+func (s *Server) attachOnce(ctx context.Context, a *activity) (id *identity, epoch string, err error) {
+	if id, err = s.begin(ctx, a); err != nil {
+		return nil, "", err
+	}
+	a.who.Store(id)
+	if epoch, err = canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, id.fingerprint()); err != nil {
+		return nil, "", err
+	}
+	if err := canyu.KeepTerms(ctx, s.Ledger, s.Archive, a.Activity); err != nil {
+		return nil, "", err
+	}
+	return id, epoch, nil
 }
 
 // attachFromMemory is for a process that starts while ledger or archive is away.
@@ -129,6 +144,12 @@ func (s *Server) attachFromMemory(ctx context.Context, a *activity, was *attachm
 	}
 	if m == (attachedBefore{}) {
 		return now
+	}
+	if m.Terms != (canyu.Terms{}) {
+		if err := m.Terms.Differ(a.ID, a.Terms()); err != nil {
+			now.err = fmt.Errorf("activity %s: %w", a.ID, err)
+			return now
+		}
 	}
 	salt, _ := hex.DecodeString(m.Salt) // empty where the salt is forgotten, or never was
 	if id := newIdentity(s.Secret, salt, a.Activity); id.fingerprint() == m.Fingerprint {
@@ -161,9 +182,10 @@ func (s *Server) attachFromMemory(ctx context.Context, a *activity, was *attachm
 
 // attachedBefore is what a node remembers of an activity.
 type attachedBefore struct {
-	Epoch       string `json:"epoch"`
-	Fingerprint string `json:"fingerprint"`
-	Salt        string `json:"salt,omitempty"` // hexadecimal; only until the activity is over
+	Epoch       string      `json:"epoch"`
+	Fingerprint string      `json:"fingerprint"`
+	Salt        string      `json:"salt,omitempty"` // hexadecimal; only until the activity is over
+	Terms       canyu.Terms `json:"terms"`          // zero: it was remembered before they were kept
 }
 
 func (s *Server) recall(ctx context.Context, a *activity) (m attachedBefore, err error) {
@@ -178,7 +200,7 @@ func (s *Server) recall(ctx context.Context, a *activity) (m attachedBefore, err
 }
 
 func (s *Server) remember(ctx context.Context, a *activity, was attachedBefore, epoch string, id *identity) {
-	m := attachedBefore{Epoch: epoch, Fingerprint: id.fingerprint()}
+	m := attachedBefore{Epoch: epoch, Fingerprint: id.fingerprint(), Terms: a.Terms()}
 	if !errors.Is(a.Open(s.now()), canyu.ErrClosed) {
 		m.Salt = hex.EncodeToString(id.salt)
 	}

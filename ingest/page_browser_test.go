@@ -59,6 +59,12 @@ func (a *rosterArchive) MakeSalt(_ context.Context, _ string, salt []byte) ([]by
 	return salt, nil
 }
 
+func (a *rosterArchive) Terms(context.Context, string) (canyu.Terms, error) {
+	return canyu.Terms{}, nil
+}
+
+func (a *rosterArchive) SetTerms(context.Context, string, canyu.Terms) error { return nil }
+
 func (a *rosterArchive) HeldDecisions(context.Context, string, []canyu.SchoolCode) ([]canyu.HeldDecision, error) {
 	return nil, nil
 }

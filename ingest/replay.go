@@ -37,12 +37,7 @@ func (s *Server) Prepare(ctx context.Context) error {
 	var errs []error
 	for _, ca := range s.Activities {
 		a := s.activities[ca.ID]
-		id, err := s.begin(ctx, a)
-		epoch := ""
-		if err == nil {
-			a.who.Store(id)
-			epoch, err = canyu.Attach(ctx, s.Ledger, s.Archive, a.ID, id.fingerprint())
-		}
+		_, epoch, err := s.attachOnce(ctx, a)
 		a.state.Store(&attachment{epoch: epoch, err: err})
 		if !errors.Is(err, canyu.ErrPurged) { // its lines are refused, the others go on
 			errs = append(errs, err)

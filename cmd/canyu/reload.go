@@ -162,8 +162,8 @@ func (c *serveCommand) again(s *settings) (*settings, error) {
 		switch to, err := next.activity(a.ID); {
 		case err != nil:
 			fixed = append(fixed, "activities: "+a.ID+" is gone (keep it until it is purged)")
-		case to.Identify != a.Identify || to.Zone.String() != a.Zone.String():
-			fixed = append(fixed, "activities: identify and timezone of "+a.ID)
+		case to.Terms() != a.Terms():
+			fixed = append(fixed, "activities: identify and timezone of "+a.ID+" (they never change within an activity that somebody has taken part in)")
 		}
 	}
 	if len(fixed) > 0 {

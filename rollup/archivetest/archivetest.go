@@ -25,6 +25,7 @@ func Test(t *testing.T, place func(t *testing.T) Open) {
 		test func(t *testing.T, open Open)
 	}{
 		{"Epoch", testEpoch},
+		{"Terms", testTerms},
 		{"Store", testStore},
 		{"Store in pieces and orders", testStoreOrders},
 		{"Store at once", testStoreAtOnce},
