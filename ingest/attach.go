@@ -76,6 +76,7 @@ func (s *Server) keepAttached(ctx context.Context, a *activity) {
 			}
 			a.state.Store(now)
 		}
+		a.committer.probe(ctx)
 		every := attachEvery
 		if a.isPurged() {
 			every = forgetEvery

@@ -47,6 +47,7 @@ var errBusy = errors.New("too much is waiting to be recorded")
 // does every one after it until the spool is empty again (see spooling.go).
 type committer struct {
 	ledger   canyu.Ledger
+	name     string       // of this committer, in claims
 	spool    *spool.Spool // nil: none
 	activity string
 	epoch    func() string
@@ -66,6 +67,7 @@ type committer struct {
 	sequence uint64
 	recorded uint64    // newest sequence that the ledger acknowledged
 	at       time.Time // of the newest batch
+	failure  error     // why the newest batch was not recorded, nor kept in a spool
 	recent   recent
 
 	// With a spool, live counts are shown only in the first and the fifth of these states,
@@ -106,6 +108,7 @@ type batch struct {
 func newCommitter(l canyu.Ledger, sp *spool.Spool, activity string, epoch func() string) *committer {
 	return &committer{
 		ledger:   l,
+		name:     newWriter(),
 		spool:    sp,
 		activity: activity,
 		writer:   newWriter(),
@@ -225,6 +228,7 @@ func (c *committer) record(b *batch) {
 	case err == nil:
 		c.recordedNow(b)
 	case c.spool == nil || errors.Is(err, canyu.ErrHeld):
+		c.failed(err)
 		b.err = fmt.Errorf("%w: %w", errAway, err)
 		c.log.Error("cannot record", "activity", c.activity, "participations", len(b.Participations), "error", err)
 	default:
@@ -274,7 +278,37 @@ func (c *committer) recordedNow(b *batch) {
 	if b.Writer == c.writer {
 		c.recorded = max(c.recorded, b.Sequence)
 	}
+	c.failure = nil
 	if c.spool != nil {
 		c.remember(&b.Batch)
+	}
+}
+
+// failed keeps why a batch was not recorded, for readiness, until one is.
+func (c *committer) failed(err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.failure = err
+}
+
+// failing is why submissions are not taken at the moment, nil where they are.
+func (c *committer) failing() error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.failure
+}
+
+// probe finds out whether a ledger that did not take a batch writes again: whoever asks
+// for readiness may send nothing before.
+func (c *committer) probe(ctx context.Context) {
+	if c.failing() == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	duty := "probe/" + c.activity + "/" + c.name
+	if _, err := c.ledger.Claim(ctx, duty, c.name, attempt); err == nil {
+		c.failed(nil)
+		_ = c.ledger.Release(ctx, duty, c.name) // it runs out
 	}
 }

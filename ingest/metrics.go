@@ -55,7 +55,7 @@ func (s *Server) Collectors() []prometheus.Collector {
 		gauge("canyu_spool_participations", "Acknowledged participations that wait in this process's spool.", a.ID,
 			func() float64 { return float64(a.spooled()) })
 		gauge("canyu_counting", "1 while submissions are counted as they come; 0 while they wait in the spool or are refused: /readyz says why.", a.ID,
-			func() float64 { return truth(a.epochNow() != "" && a.spooled() == 0) })
+			func() float64 { return truth(a.epochNow() != "" && a.spooled() == 0 && a.failing() == nil) })
 		gauge("canyu_activity_open", "1 on the activity's days, in its time zone.", a.ID,
 			func() float64 { return truth(a.Open(s.now()) == nil) })
 	}

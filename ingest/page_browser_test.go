@@ -86,10 +86,11 @@ func qingming() *canyu.Activity {
 
 // site is a server with a page.
 type site struct {
-	t    testing.TB
-	http *http.Client
-	log  *strings.Builder
-	stop func()
+	t      testing.TB
+	server *ingest.Server
+	http   *http.Client
+	log    *strings.Builder
+	stop   func()
 }
 
 // newSite serves the activity at instant now with the sample roster. The ledger is
@@ -130,7 +131,7 @@ func newSiteOf(t testing.TB, a *canyu.Activity, now string, roster *canyu.Roster
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, ln) }()
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return ln.Dial() }}
-	w := &site{t: t, log: out, http: &http.Client{Transport: transport, Timeout: time.Minute}}
+	w := &site{t: t, server: s, log: out, http: &http.Client{Transport: transport, Timeout: time.Minute}}
 	w.stop = sync.OnceFunc(func() {
 		transport.CloseIdleConnections()
 		cancel()

@@ -291,6 +291,8 @@ func (s *Server) Ready(ctx *fasthttp.RequestCtx) {
 		a := s.activities[ca.ID]
 		if err := a.state.Load().err; err != nil && !a.isPurged() && (s.Spool == nil || a.refused() != nil) {
 			missing = append(missing, err.Error())
+		} else if err := a.failing(); err != nil && !a.isPurged() {
+			missing = append(missing, fmt.Sprintf("activity %s: %v", ca.ID, err))
 		}
 	}
 	near := Near(ctx)

@@ -149,6 +149,10 @@ const (
 	syncs     = 40
 )
 
+// embeddedRoom is enough for a county: some hundred bytes for each of 10⁶ participants in
+// ledger and archive, and as much again for what SQLite writes on the way.
+const embeddedRoom = 1 << 30
+
 // disk tries the folder of the data, where the embedded engines or the spool are.
 func (p *preflight) disk() {
 	if !p.must("disk", os.MkdirAll(p.s.Data, 0o700)) {
@@ -156,10 +160,14 @@ func (p *preflight) disk() {
 	}
 	var at syscall.Statfs_t
 	if p.must("disk", syscall.Statfs(p.s.Data, &at)) {
-		free, want := int64(at.Bavail)*int64(at.Bsize), int64(p.s.SpoolLimit)<<20 //nolint:unconvert // Bsize is another type elsewhere
+		free := int64(at.Bavail) * int64(at.Bsize) //nolint:unconvert // Bsize is another type elsewhere
+		want, why := int64(embeddedRoom), "for ledger and archive"
+		if p.s.Redis != "" {
+			want, why = int64(p.s.SpoolLimit)<<20, "of spool_limit"
+		}
 		switch {
 		case free < want:
-			p.say(wrong, "disk", "%s has %s free: want the %s of spool_limit at least, or submissions are refused before that", p.s.Data, megabytes(free), megabytes(want))
+			p.say(wrong, "disk", "%s has %s free: want the %s %s at least, for submissions are refused when it is full", p.s.Data, megabytes(free), megabytes(want), why)
 		case free < 3*want:
 			p.say(look, "disk", "%s has %s free", p.s.Data, megabytes(free))
 		default:
