@@ -30,7 +30,7 @@ var pageTemplate = template.Must(template.New("").
 
 // view is what one screen shows.
 type view struct {
-	Screen    string // choose, form, class, thanks or notice
+	Screen    string // index, choose, form, class, thanks, privacy or notice
 	Lang      string
 	Asked     string // the language of the address
 	T         texts
@@ -40,6 +40,7 @@ type view struct {
 	Days      string
 	Where     *where
 	Alert     string
+	Titles    []link      // index: of activities
 	Search    *searchView // choose
 	Lists     []list      // choose
 	Roles     []link      // form

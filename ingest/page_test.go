@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest"
 )
 
 const duringQingming = "2017-04-01 10:00:00"
@@ -275,6 +276,54 @@ func TestPageWhen(t *testing.T) {
 	}
 	if s := w.do("HEAD", "/a/qingming-2017", nil, ""); s.status != 200 || s.body != "" {
 		t.Errorf("HEAD is %d with %d bytes", s.status, len(s.body))
+	}
+}
+
+// The site's address leads to the activity that is open, also beside those of before and
+// those to come, and lists them where several are.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	flag := func(id string, first, last canyu.Day) *canyu.Activity {
+		a := qingming()
+		a.ID, a.FirstDay, a.LastDay = id, first, last
+		a.Title = canyu.Text{"zh-Hans": "向国旗敬礼 " + id, "zh-Hant": "向國旗敬禮 " + id, "en": "Salute <" + id + ">"}
+		return a
+	}
+	april, may := canyu.NewDay(2017, 4, 1), canyu.NewDay(2017, 5, 1)
+	before, earlier := flag("before", april-20, april-10), flag("earlier", april-40, april-30)
+	next, later := flag("next", may, may+3), flag("later", may+30, may+31)
+	now := flag("now", april-5, april+20)
+	for _, c := range []struct {
+		activities []*canyu.Activity
+		want       string
+	}{
+		{[]*canyu.Activity{earlier, before, qingming(), later, next}, "/a/qingming-2017"},
+		{[]*canyu.Activity{earlier, before, later, next}, "/a/next"},
+		{[]*canyu.Activity{earlier, before}, "/a/before"},
+		{[]*canyu.Activity{before, earlier}, "/a/before"},
+		{[]*canyu.Activity{qingming(), before, now}, ""},
+	} {
+		w, _ := newSiteOf(t, qingming(), duringQingming, readRosterFile(t, "roster.csv"), func(config *ingest.Config) { config.Activities = c.activities })
+		w.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		s := w.get("/")
+		if c.want != "" {
+			if s.status != 302 || s.header.Get("Location") != c.want {
+				t.Errorf("/ is %d to %q, want %s", s.status, s.header.Get("Location"), c.want)
+			}
+			continue
+		}
+		s.shows("请选择活动", "网上祭英烈", "向国旗敬礼 now")
+		if s.status != 200 || strings.Contains(s.text(), "before") || s.header.Get("Content-Security-Policy") == "" || s.header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%d %v\n%s", s.status, s.header, s.text())
+		}
+		english := w.follow(s, "English")
+		english.shows("Choose the activity", "Online memorial", "Salute <now>", "27 March 2017 to 21 April 2017")
+		for text, target := range english.links() {
+			if strings.HasPrefix(text, "Salute") && target != "/a/now?lang=en" {
+				t.Errorf("%s leads to %s", text, target)
+			}
+		}
+		w.do("GET", "/", nil, "zh-Hant").shows("請選擇活動", "向國旗敬禮 now")
 	}
 }
 

@@ -321,17 +321,6 @@ func (s *Server) Ready(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// index sends visitors to the activity, where there is only one.
-func (s *Server) index(ctx *fasthttp.RequestCtx) {
-	if len(s.Activities) == 1 {
-		// ctx.Redirect would send visitors of a proxy from https to http.
-		ctx.Response.Header.Set("Location", "/a/"+s.Activities[0].ID)
-		ctx.SetStatusCode(fasthttp.StatusFound)
-		return
-	}
-	nothingHere(ctx)
-}
-
 // tellMetrics is GET /metrics.
 func (s *Server) tellMetrics(ctx *fasthttp.RequestCtx, _ string) {
 	switch {
