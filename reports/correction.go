@@ -38,7 +38,8 @@ func correctionHour(a *canyu.Activity, c *Calendar, now time.Time) (_ canyu.Day,
 
 // correct looks, once at each hour, whether the region's newest report, if
 // everybody has it, is to be corrected, and does it. It returns the report's day.
-func (s *Scheduler) correct(ctx context.Context, a *canyu.Activity, region canyu.Region, frozen []canyu.Frozen, deliveries []canyu.Delivery, roster *canyu.Roster, now time.Time) (day canyu.Day, err error) {
+func (s *Scheduler) correct(ctx context.Context, a *canyu.Activity, region canyu.Region, frozen []canyu.Frozen, deliveries []canyu.Delivery, how how) (day canyu.Day, err error) {
+	now := how.now
 	hour, ok := correctionHour(a, s.Calendar, now)
 	if !ok || s.is(&s.looked, mark{a.ID, region, hour}) {
 		return 0, nil
@@ -46,7 +47,8 @@ func (s *Scheduler) correct(ctx context.Context, a *canyu.Activity, region canyu
 	if len(frozen) > 0 {
 		newest := frozen[len(frozen)-1]
 		if p := progressOf(region, newest.Day, frozen, deliveries); p.finished() && newest.Day < hour && newest.AsOf.Before(DueAt(a, hour)) {
-			r, err := s.send(ctx, a, region, newest.Day, how{correct: true, late: true, bureaus: true, roster: roster, now: now})
+			how.due, how.correct, how.late = false, true, true
+			r, err := s.send(ctx, a, region, newest.Day, how)
 			if err != nil || r.Outcome == Busy {
 				return newest.Day, err // looked at again in a minute
 			}

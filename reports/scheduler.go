@@ -114,17 +114,19 @@ func (s *Scheduler) tick(ctx context.Context, a *canyu.Activity, now time.Time) 
 		return errors.Join(err, fmt.Errorf("cannot read the roster: %w", readErr))
 	}
 	// Schools, which may be many, come when every bureau has had its turn.
-	err = errors.Join(err, s.regions(ctx, a, regions, days, deliveries, roster, now, true))
+	how := how{due: true, bureaus: true, roster: roster, now: now, front: new(front)}
+	err = errors.Join(err, s.regions(ctx, a, regions, days, deliveries, how), how.front.behind(a))
 	if len(a.Report.Schools) == 0 {
 		return err
 	}
 	if deliveries, readErr = s.Archive.Deliveries(ctx, a.ID, 0); readErr != nil {
 		return errors.Join(err, fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, readErr))
 	}
-	return errors.Join(err, s.regions(ctx, a, regions, days, deliveries, roster, now, false))
+	how.bureaus = false
+	return errors.Join(err, s.regions(ctx, a, regions, days, deliveries, how))
 }
 
-func (s *Scheduler) regions(ctx context.Context, a *canyu.Activity, regions []canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, roster *canyu.Roster, now time.Time, bureaus bool) error {
+func (s *Scheduler) regions(ctx context.Context, a *canyu.Activity, regions []canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, how how) error {
 	var group sync.WaitGroup
 	errs := make([]error, len(regions))
 	slots := make(chan struct{}, regionsAtOnce)
@@ -132,7 +134,7 @@ func (s *Scheduler) regions(ctx context.Context, a *canyu.Activity, regions []ca
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			errs[i] = s.region(ctx, a, region, days, deliveries, roster, now, bureaus)
+			errs[i] = s.region(ctx, a, region, days, deliveries, how)
 		})
 	}
 	group.Wait()
@@ -141,13 +143,14 @@ func (s *Scheduler) regions(ctx context.Context, a *canyu.Activity, regions []ca
 
 // region sends what one region is owed, day after day: each report counts from
 // the one before.
-func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, roster *canyu.Roster, now time.Time, bureaus bool) error {
+func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, how how) error {
+	now := how.now
 	frozen, err := s.Archive.Frozen(ctx, a.ID, region)
 	if err != nil {
 		return fmt.Errorf("cannot read the reports of %s: %w", region, err)
 	}
 	// Whatever comes of the correction, the report that is due now is not held up.
-	corrected, correctErr := s.correct(ctx, a, region, frozen, deliveries, roster, now)
+	corrected, correctErr := s.correct(ctx, a, region, frozen, deliveries, how)
 	for _, day := range days {
 		if day == corrected {
 			continue // frozen and deliveries are of before
@@ -158,9 +161,9 @@ func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.
 			s.set(&s.finished, m, true)
 			continue
 		}
-		if p.waits(now, bureaus) {
+		if p.waits(now, how.bureaus) {
 			var r Result
-			if r, err = s.send(ctx, a, region, day, how{due: true, bureaus: bureaus, roster: roster, now: now}); err != nil {
+			if r, err = s.send(ctx, a, region, day, how); err != nil {
 				break
 			}
 			p.frozen = &canyu.Frozen{}
@@ -176,7 +179,15 @@ func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.
 	if err != nil && len(days) > 0 {
 		s.watch(mark{a.ID, region, days[len(days)-1]}, DueAt(a, days[len(days)-1]), now)
 	}
-	return errors.Join(correctErr, err)
+	return errors.Join(own(correctErr), own(err))
+}
+
+// own is err, but for what is said of all regions at once.
+func own(err error) error {
+	if errors.Is(err, ErrBehind) {
+		return nil
+	}
+	return err
 }
 
 func (s *Scheduler) is(set *map[mark]bool, m mark) bool {

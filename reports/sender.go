@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,7 +22,7 @@ var ErrNoRecipients = errors.New("nobody is to get this region's report")
 // processes at once: one of them does a report, the others find it done.
 type Sender struct {
 	Archive  canyu.Archive
-	Ledger   canyu.Ledger // only for claims
+	Ledger   canyu.Ledger // for claims, and for what the archive does not have yet
 	Calendar *Calendar
 	Mailer   Mailer
 	Signer   *Signer         // of what is frozen; nil: it is not signed
@@ -32,6 +33,8 @@ type Sender struct {
 	Holder     string           // names this process in claims
 	Now        func() time.Time // time.Now if nil
 	Log        *slog.Logger     // slog.Default() if nil
+	// Pause waits for a little while until it looks again; time passes if nil.
+	Pause func(context.Context, time.Duration) error
 
 	calls atomic.Uint64
 }
@@ -73,6 +76,7 @@ type how struct {
 
 	now    time.Time     // of the tick; else Sender.Now says
 	roster *canyu.Roster // where it was read already
+	front  *front        // where others ask for the same
 }
 
 // Send freezes the report of the day, unless it is frozen, and delivers it to
@@ -156,7 +160,7 @@ func (w *work) do(ctx context.Context) error {
 		}
 	}
 	b := &builder{archive: w.Archive, activity: w.activity, calendar: w.Calendar, roster: roster,
-		region: w.result.Region, day: w.result.Day, now: w.at(w.how)}
+		region: w.result.Region, day: w.result.Day}
 	frozen, err := w.Archive.Frozen(ctx, w.activity.ID, w.result.Region)
 	if err != nil {
 		return err
@@ -197,10 +201,15 @@ func (w *work) do(ctx context.Context) error {
 // lateAfter is how much after its hour a report may be sent without being called late.
 const lateAfter = 15 * time.Minute
 
-// freeze makes the next revision and keeps it. The recipients are written down
-// before it: a frozen report is one whose recipients are known. It returns nil
+// freeze makes the next revision and keeps it, once the archive has all that was
+// acknowledged: as_of is the moment from which that holds. The recipients are written
+// down before it: a frozen report is one whose recipients are known. It returns nil
 // where a correction would correct nothing.
-func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, newest *canyu.Frozen) (*Report, error) {
+func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, newest *canyu.Frozen) (_ *Report, err error) {
+	front := cmp.Or(w.how.front, new(front))
+	if b.now, err = front.reach(ctx, w.Sender, w.activity); err != nil {
+		return nil, err
+	}
 	report, err := b.next(ctx, frozen)
 	if err != nil {
 		return nil, err
