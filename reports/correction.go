@@ -37,26 +37,29 @@ func correctionHour(a *canyu.Activity, c *Calendar, now time.Time) (_ canyu.Day,
 }
 
 // correct looks, once at each hour, whether the region's newest report, if
-// everybody has it, is to be corrected, and does it. It returns the report's day.
-func (s *Scheduler) correct(ctx context.Context, a *canyu.Activity, region canyu.Region, frozen []canyu.Frozen, deliveries []canyu.Delivery, how how) (day canyu.Day, err error) {
-	now := how.now
-	hour, ok := correctionHour(a, s.Calendar, now)
-	if !ok || s.is(&s.looked, mark{a.ID, region, hour}) {
+// everybody has it, is to be corrected, and freezes the correction. It returns the
+// day of a report that has one now.
+func (t *turn) correct(ctx context.Context, region canyu.Region, frozen []canyu.Frozen, how how) (day canyu.Day, err error) {
+	a := t.activity
+	hour, ok := correctionHour(a, t.Calendar, t.now)
+	if !ok || t.is(&t.looked, mark{a.ID, region, hour}) {
 		return 0, nil
 	}
 	if len(frozen) > 0 {
 		newest := frozen[len(frozen)-1]
-		if p := progressOf(region, newest.Day, frozen, deliveries); p.finished() && newest.Day < hour && newest.AsOf.Before(DueAt(a, hour)) {
-			how.due, how.correct, how.late = false, true, true
-			r, err := s.send(ctx, a, region, newest.Day, how)
-			if err != nil || r.Outcome == Busy {
-				return newest.Day, err // looked at again in a minute
+		if p := progressOf(region, newest.Day, frozen, t.deliveries); p.finished() && newest.Day < hour && newest.AsOf.Before(DueAt(a, hour)) {
+			how.correct, how.late = true, true
+			result, err := t.send(ctx, a, region, newest.Day, how)
+			if err != nil || result.Outcome == Busy {
+				return 0, err // looked at again in a minute
 			}
-			day = newest.Day
-			s.set(&s.finished, mark{a.ID, region, newest.Day}, false) // it may have to be tried again
+			if result.Outcome != Unchanged {
+				day = newest.Day
+				t.set(&t.finished, mark{a.ID, region, day}, false) // it may have to be tried again
+			}
 		}
 	}
-	s.set(&s.looked, mark{a.ID, region, hour}, true)
+	t.set(&t.looked, mark{a.ID, region, hour}, true)
 	return day, nil
 }
 

@@ -19,7 +19,7 @@ func (w *work) open() []int {
 		if w.how.bureaus && d.School != 0 {
 			continue
 		}
-		if w.how.resend || !done(d) && (!w.how.due || ready(d, w.at(w.how))) {
+		if w.how.resend || !done(d) && (!w.how.due || ready(d, w.now())) {
 			open = append(open, i)
 		}
 	}
@@ -64,13 +64,13 @@ func (w *work) attempt(ctx context.Context, ls *letters, d *canyu.Delivery) erro
 		}
 	}
 	maybe := strings.HasSuffix(d.Answer, maybeThere)
-	d.State, d.At, d.Attempts = canyu.Sending, w.second(w.how), d.Attempts+1
+	d.State, d.At, d.Attempts = canyu.Sending, w.second(), d.Attempts+1
 	if err := w.Archive.SetDelivery(ctx, *d); err != nil {
 		return err
 	}
 	// From here on what happened must be written down, whoever wants to stop.
 	ctx = context.WithoutCancel(ctx)
-	answer, err := w.Mailer.Mail(ctx, l.to(*d, w.Mailer.Domain(), w.at(w.how).In(w.activity.Zone)))
+	answer, err := w.Mailer.Mail(ctx, l.to(*d, w.Mailer.Domain(), w.now().In(w.activity.Zone)))
 	var failure *MailError
 	switch {
 	case err == nil:

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -72,122 +70,30 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 }
 
-// regionsAtOnce bounds memory and connections where many counties are due in one
-// minute.
-const regionsAtOnce = 4
-
 // Tick looks once, at instant now, at what is due, and does it. What goes wrong
-// with one region does not keep the others from theirs.
+// with one region does not keep the others from theirs. All numbers are frozen before
+// the first mail leaves, for mails may take their time; and schools, which may be
+// many, come when every bureau has had its turn.
 func (s *Scheduler) Tick(ctx context.Context, now time.Time) error {
 	errs := []error{s.Calendar.Refresh()}
+	var turns []*turn
 	for _, a := range s.Activities {
-		errs = append(errs, s.tick(ctx, a, now))
+		t, err := s.turn(ctx, a, now)
+		errs = append(errs, err)
+		if t != nil {
+			turns = append(turns, t)
+			errs = append(errs, t.freeze(ctx), t.read(ctx))
+		}
+	}
+	for _, bureaus := range []bool{true, false} {
+		for _, t := range turns {
+			errs = append(errs, t.mail(ctx, bureaus))
+		}
+	}
+	for _, t := range turns {
+		t.watch()
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Scheduler) tick(ctx context.Context, a *canyu.Activity, now time.Time) error {
-	days, err := hoursPassed(a, s.Calendar, now)
-	if err != nil {
-		err = s.blind(a, now, err)
-	}
-	hour, correcting := correctionHour(a, s.Calendar, now)
-	var regions []canyu.Region
-	for _, region := range slices.Sorted(maps.Keys(a.Report.Recipients)) {
-		if len(a.Report.Recipients[region]) == 0 {
-			continue
-		}
-		open := func(d canyu.Day) bool { return !s.is(&s.finished, mark{a.ID, region, d}) }
-		if slices.ContainsFunc(days, open) || correcting && !s.is(&s.looked, mark{a.ID, region, hour}) {
-			regions = append(regions, region)
-		}
-	}
-	if len(regions) == 0 {
-		return err
-	}
-	deliveries, readErr := s.Archive.Deliveries(ctx, a.ID, 0)
-	if readErr != nil {
-		return errors.Join(err, fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, readErr))
-	}
-	roster, readErr := s.Archive.Roster(ctx)
-	if readErr != nil {
-		return errors.Join(err, fmt.Errorf("cannot read the roster: %w", readErr))
-	}
-	// Schools, which may be many, come when every bureau has had its turn.
-	how := how{due: true, bureaus: true, roster: roster, now: now, front: new(front)}
-	err = errors.Join(err, s.regions(ctx, a, regions, days, deliveries, how), how.front.behind(a))
-	if len(a.Report.Schools) == 0 {
-		return err
-	}
-	if deliveries, readErr = s.Archive.Deliveries(ctx, a.ID, 0); readErr != nil {
-		return errors.Join(err, fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, readErr))
-	}
-	how.bureaus = false
-	return errors.Join(err, s.regions(ctx, a, regions, days, deliveries, how))
-}
-
-func (s *Scheduler) regions(ctx context.Context, a *canyu.Activity, regions []canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, how how) error {
-	var group sync.WaitGroup
-	errs := make([]error, len(regions))
-	slots := make(chan struct{}, regionsAtOnce)
-	for i, region := range regions {
-		slots <- struct{}{}
-		group.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = s.region(ctx, a, region, days, deliveries, how)
-		})
-	}
-	group.Wait()
-	return errors.Join(errs...)
-}
-
-// region sends what one region is owed, day after day: each report counts from
-// the one before.
-func (s *Scheduler) region(ctx context.Context, a *canyu.Activity, region canyu.Region, days []canyu.Day, deliveries []canyu.Delivery, how how) error {
-	now := how.now
-	frozen, err := s.Archive.Frozen(ctx, a.ID, region)
-	if err != nil {
-		return fmt.Errorf("cannot read the reports of %s: %w", region, err)
-	}
-	// Whatever comes of the correction, the report that is due now is not held up.
-	corrected, correctErr := s.correct(ctx, a, region, frozen, deliveries, how)
-	for _, day := range days {
-		if day == corrected {
-			continue // frozen and deliveries are of before
-		}
-		m := mark{a.ID, region, day}
-		p := progressOf(region, day, frozen, deliveries)
-		if p.finished() {
-			s.set(&s.finished, m, true)
-			continue
-		}
-		if p.waits(now, how.bureaus) {
-			var r Result
-			if r, err = s.send(ctx, a, region, day, how); err != nil {
-				break
-			}
-			p.frozen = &canyu.Frozen{}
-			p.deliveries = r.Deliveries
-			if r.Outcome == Busy {
-				break
-			}
-		}
-		if !p.finished() {
-			s.watch(m, DueAt(a, day), now)
-		}
-	}
-	if err != nil && len(days) > 0 {
-		s.watch(mark{a.ID, region, days[len(days)-1]}, DueAt(a, days[len(days)-1]), now)
-	}
-	return errors.Join(own(correctErr), own(err))
-}
-
-// own is err, but for what is said of all regions at once.
-func own(err error) error {
-	if errors.Is(err, ErrBehind) {
-		return nil
-	}
-	return err
 }
 
 func (s *Scheduler) is(set *map[mark]bool, m mark) bool {
@@ -217,14 +123,6 @@ func (s *Scheduler) first(m mark) bool {
 	}
 	s.alarmed[m] = true
 	return true
-}
-
-// watch is the watchdog: a report that was due and did not reach everybody in
-// time is said so, once.
-func (s *Scheduler) watch(m mark, due, now time.Time) {
-	if now.Sub(due) > Deadline && s.first(m) {
-		s.log().Error("report overdue", "activity", m.activity, "region", m.region, "day", m.day)
-	}
 }
 
 // blind tells once a day that the plan cannot be followed for want of a calendar.

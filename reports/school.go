@@ -79,7 +79,7 @@ func (w *work) addressees(r *Report, roster *canyu.Roster) []canyu.Delivery {
 	add := func(school canyu.SchoolCode, addresses []string) {
 		for _, address := range addresses {
 			all = append(all, canyu.Delivery{Activity: w.activity.ID, Region: w.result.Region, Day: w.result.Day, Revision: r.Revision,
-				School: school, Recipient: address, State: canyu.Pending, At: w.second(w.how)})
+				School: school, Recipient: address, State: canyu.Pending, At: w.second()})
 		}
 	}
 	plan := &w.activity.Report

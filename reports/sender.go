@@ -73,8 +73,10 @@ type how struct {
 	correct bool // make the next revision first
 	late    bool // but only for late data, and of the newest report
 	bureaus bool // not those of schools, whose turn comes later
+	freeze  bool // none: the report is only frozen
+	mail    bool // nothing is frozen, only mailed
 
-	now    time.Time     // of the tick; else Sender.Now says
+	began  time.Time     // when the turn of mailing began; else now
 	roster *canyu.Roster // where it was read already
 	front  *front        // where others ask for the same
 }
@@ -112,7 +114,7 @@ func (s *Sender) send(ctx context.Context, a *canyu.Activity, region canyu.Regio
 	case !planned:
 		r.Outcome = NotReportDay
 		return r, nil
-	case day > a.DayOf(s.at(how)):
+	case day > a.DayOf(s.now()):
 		r.Outcome = NotYet
 		return r, nil
 	case len(a.Report.Recipients[region]) == 0:
@@ -170,6 +172,10 @@ func (w *work) do(ctx context.Context) error {
 	}
 	var report *Report
 	newest := newestOf(frozen, w.result.Day)
+	if newest == nil && w.how.mail {
+		w.result.Outcome = Unfinished
+		return nil
+	}
 	if newest == nil || w.how.correct {
 		if report, err = w.freeze(ctx, b, frozen, newest); report == nil {
 			return err
@@ -183,12 +189,17 @@ func (w *work) do(ctx context.Context) error {
 		}
 	}
 	w.result.Revision = report.Revision
+	if w.how.freeze {
+		w.result.Outcome = Unfinished
+		return nil
+	}
 	open := w.open()
 	if len(open) > 0 {
 		if err := b.addMessages(ctx, report); err != nil {
 			return err
 		}
-		report.late = report.Revision == 1 && w.at(w.how).After(DueAt(w.activity, w.result.Day).Add(lateAfter))
+		began := cmp.Or(w.how.began, w.now())
+		report.late = report.Revision == 1 && began.After(DueAt(w.activity, w.result.Day).Add(lateAfter))
 		letters := newLetters(report, w.Language)
 		if err := w.deliver(ctx, &letters, open); err != nil {
 			return err
@@ -314,14 +325,7 @@ func (s *Sender) now() time.Time {
 	return time.Now()
 }
 
-func (s *Sender) at(how how) time.Time {
-	if !how.now.IsZero() {
-		return how.now
-	}
-	return s.now()
-}
-
-func (s *Sender) second(how how) time.Time { return s.at(how).Truncate(time.Second) }
+func (s *Sender) second() time.Time { return s.now().Truncate(time.Second) }
 
 func (s *Sender) log() *slog.Logger {
 	if s.Log != nil {
