@@ -17,9 +17,10 @@ type Scheduler struct {
 	*Sender
 
 	mu       sync.Mutex
-	finished map[mark]bool // need not be looked at again
-	alarmed  map[mark]bool // somebody was told
-	looked   map[mark]bool // for late data, at the hour of this day
+	finished map[mark]bool        // need not be looked at again
+	alarmed  map[mark]bool        // somebody was told
+	looked   map[mark]bool        // for late data, at the hour of this day
+	reviewed map[string]time.Time // activities: when review last looked
 }
 
 type mark struct {
@@ -124,6 +125,35 @@ func (s *Scheduler) first(m mark) bool {
 	s.alarmed[m] = true
 	return true
 }
+
+// review looks now and then for mails that wait of a report that was finished: somebody
+// else has made a correction of it.
+func (s *Scheduler) review(ctx context.Context, a *canyu.Activity, now time.Time) error {
+	s.mu.Lock()
+	due := now.Sub(s.reviewed[a.ID]) >= reviewEvery
+	s.mu.Unlock()
+	if !due {
+		return nil
+	}
+	deliveries, err := s.Archive.Deliveries(ctx, a.ID, 0)
+	if err != nil {
+		return fmt.Errorf("cannot read the deliveries of %s: %w", a.ID, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range deliveries {
+		if !done(d) {
+			delete(s.finished, mark{a.ID, d.Region, d.Day})
+		}
+	}
+	if s.reviewed == nil {
+		s.reviewed = make(map[string]time.Time)
+	}
+	s.reviewed[a.ID] = now
+	return nil
+}
+
+const reviewEvery = 10 * time.Minute
 
 // blind tells once a day that the plan cannot be followed for want of a calendar.
 func (s *Scheduler) blind(a *canyu.Activity, now time.Time, err error) error {

@@ -38,6 +38,9 @@ func (s *Scheduler) turn(ctx context.Context, a *canyu.Activity, now time.Time) 
 	if err != nil {
 		err = s.blind(a, now, err)
 	}
+	if len(days) > 0 {
+		err = errors.Join(err, s.review(ctx, a, now))
+	}
 	hour, correcting := correctionHour(a, s.Calendar, now)
 	t := &turn{Scheduler: s, activity: a, now: now}
 	for _, region := range slices.Sorted(maps.Keys(a.Report.Recipients)) {

@@ -102,3 +102,53 @@ func TestReportsCorrectOnlyTheNewest(t *testing.T) {
 		}
 	}
 }
+
+// A correction that somebody else made, by hand or as a process that is gone, and that
+// meets a server which asks to come again, is retried by a scheduler that has long seen
+// everybody with the report.
+func TestReportsRetryTheCorrectionsOfOthers(t *testing.T) {
+	t.Parallel()
+	for name, correct := range map[string]func(b *bureau, other *reports.Scheduler) error{
+		"by hand": func(b *bureau, other *reports.Scheduler) error {
+			_, err := other.Correct(b.t.Context(), b.activity, county, b.day("2017-04-06"))
+			return err
+		},
+		"by itself": func(b *bureau, other *reports.Scheduler) error { return other.Tick(b.t.Context(), b.now()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			away := false
+			b := newBureau(t, func(stage mailtest.Stage, _ string, _ int) string {
+				if stage == mailtest.Recipient && away {
+					return "451 4.7.1 greylisted"
+				}
+				return mailtest.Fine
+			})
+			b.activity.Report.Correct = true
+			b.activity.Report.Days, b.activity.Report.List = canyu.ListedDays, []canyu.Day{b.day("2017-04-06")}
+			archive, ledger := b.engines()
+			s, other := b.scheduler(), &reports.Scheduler{Sender: b.sender(archive, ledger, "two")}
+			b.at("04-06 16:30")
+			b.tick(s)
+			b.at("04-06 16:31")
+			b.tick(s)
+			b.tick(other)
+			b.at("04-03 09:00")
+			b.join(5, 3418020001)
+			b.at("04-07 16:30")
+			away = true
+			if err := correct(b, other); err != nil {
+				t.Fatal(err)
+			}
+			b.tick(s)
+			away = false
+			for range 15 {
+				b.clock.Add(60)
+				b.tick(s)
+			}
+			if states := b.states(); len(states) != 2 || !strings.Contains(states[1], "r2 a@school.test sent 2 ") {
+				t.Errorf("deliveries\n%s", strings.Join(states, "\n"))
+			}
+		})
+	}
+}
