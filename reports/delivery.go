@@ -16,7 +16,7 @@ import (
 func (w *work) open() []int {
 	var open []int
 	for i, d := range w.rows {
-		if w.how.bureaus && d.School != 0 {
+		if w.how.bureaus && d.School != 0 || !slices.Contains(recipients(&w.activity.Report, d), d.Recipient) {
 			continue
 		}
 		if w.how.resend || !done(d) && (!w.how.due || ready(d, w.now())) {
@@ -127,15 +127,40 @@ func (w *work) conclude(tried bool) {
 		r.Outcome = Nothing
 	}
 	for _, d := range w.rows {
-		switch {
-		case !done(d):
+		if !done(d) {
 			r.Outcome = Unfinished
 			return
-		case d.State == canyu.Failed:
-			r.Outcome = Refused
 		}
 	}
+	if rejected(&w.activity.Report, w.rows) {
+		r.Outcome = Refused
+	}
 }
+
+// recipients are those who are to get what d is.
+func recipients(plan *canyu.ReportPlan, d canyu.Delivery) []string {
+	if d.School != 0 {
+		return plan.Schools[d.School]
+	}
+	return plan.Recipients[d.Region]
+}
+
+// rejected reports whether a mail of a revision was refused for good, and that is not
+// mended yet: by taking the address out, or by sending to the one put in its place.
+func rejected(plan *canyu.ReportPlan, ds []canyu.Delivery) bool {
+	return slices.ContainsFunc(ds, func(d canyu.Delivery) bool {
+		return d.State == canyu.Failed && !dropped(d) && slices.ContainsFunc(recipients(plan, d), func(address string) bool {
+			return address == d.Recipient || !slices.ContainsFunc(ds, func(o canyu.Delivery) bool {
+				return o.School == d.School && o.Recipient == address && !dropped(o)
+			})
+		})
+	})
+}
+
+// dropped reports whether a delivery was given up because the plan no longer has it.
+func dropped(d canyu.Delivery) bool { return d.State == canyu.Failed && d.Answer == noLonger }
+
+const noLonger = "no longer a recipient"
 
 // done reports whether nothing will be tried any more by itself.
 func done(d canyu.Delivery) bool { return d.State == canyu.Sent || d.State == canyu.Failed }

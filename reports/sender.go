@@ -295,7 +295,7 @@ func (w *work) enlist(ctx context.Context, r *Report, roster *canyu.Roster) erro
 		case d.Revision < revision:
 			d.Answer = fmt.Sprintf("superseded by revision %d", revision)
 		case !slices.ContainsFunc(wanted, func(o canyu.Delivery) bool { return same(o, d) }):
-			d.Answer = "no longer a recipient"
+			d.Answer = noLonger
 		default:
 			continue
 		}
@@ -307,13 +307,13 @@ func (w *work) enlist(ctx context.Context, r *Report, roster *canyu.Roster) erro
 	}
 	w.rows = slices.DeleteFunc(w.rows, func(d canyu.Delivery) bool { return d.Revision != revision })
 	for _, d := range wanted {
-		if slices.ContainsFunc(w.rows, func(o canyu.Delivery) bool { return same(o, d) }) {
+		if slices.ContainsFunc(w.rows, func(o canyu.Delivery) bool { return same(o, d) && !dropped(o) }) {
 			continue
 		}
 		if err := w.Archive.SetDelivery(ctx, d); err != nil {
 			return err
 		}
-		w.rows = append(w.rows, d)
+		w.rows = append(slices.DeleteFunc(w.rows, func(o canyu.Delivery) bool { return same(o, d) }), d)
 	}
 	return nil
 }

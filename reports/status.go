@@ -77,7 +77,7 @@ func (s *Sender) status(ctx context.Context, a *canyu.Activity, now time.Time) (
 		for _, day := range days {
 			l := Line{Activity: a.ID, Region: region, Day: day, Due: DueAt(a, day)}
 			p := progressOf(region, day, frozen, sent[key{region, day}])
-			l.Standing, l.Deliveries = p.standing(l.Due, now), p.deliveries
+			l.Standing, l.Deliveries = p.standing(&a.Report, l.Due, now), p.deliveries
 			if p.frozen != nil {
 				l.Revision, l.AsOf = p.frozen.Revision, p.frozen.AsOf
 			}
@@ -106,12 +106,10 @@ func (s *Sender) status(ctx context.Context, a *canyu.Activity, now time.Time) (
 	return lines, nil
 }
 
-func (p progress) standing(due, now time.Time) Standing {
+func (p progress) standing(plan *canyu.ReportPlan, due, now time.Time) Standing {
 	if p.finished() {
-		for _, d := range p.deliveries {
-			if d.State == canyu.Failed {
-				return Rejected
-			}
+		if rejected(plan, p.deliveries) {
+			return Rejected
 		}
 		return Complete
 	}

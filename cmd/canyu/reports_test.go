@@ -418,24 +418,6 @@ func TestReportsRun(t *testing.T) {
 	}
 }
 
-// An address that was taken out of the configuration is not tried any more.
-func TestReportsRecipientRemoved(t *testing.T) {
-	t.Parallel()
-	b := newBureau(t, func(stage mailtest.Stage, recipient string, _ int) string {
-		if stage == mailtest.Recipient && recipient == "typo@school.test" {
-			return "450 4.1.2 unknown domain"
-		}
-		return mailtest.Fine
-	})
-	b.activity.Report.Recipients[county] = []string{"a@school.test", "typo@school.test"}
-	b.at("04-01 16:30")
-	b.tick(b.scheduler())
-	b.activity.Report.Recipients[county] = []string{"a@school.test"}
-	b.clock.Add(3600)
-	b.tick(b.scheduler())
-	b.want(b.states(), "04-01 r1 a@school.test sent 1 2.0.0 queued as 1", "04-01 r1 typo@school.test failed 1 no longer a recipient")
-}
-
 // plain is the mail's text without its encoding, as far as the tests look at it.
 func plain(t testing.TB, m mailtest.Mail) string {
 	t.Helper()
