@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -60,6 +61,7 @@ func (w *work) attempt(ctx context.Context, ls *letters, d *canyu.Delivery) erro
 	if d.State == canyu.Sending { // a process ended between sending and writing it down
 		unsure(d, "the program ended while the mail was on its way")
 		if d.State == canyu.Failed {
+			w.tell(d)
 			return w.Archive.SetDelivery(ctx, *d)
 		}
 	}
@@ -87,14 +89,40 @@ func (w *work) attempt(ctx context.Context, ls *letters, d *canyu.Delivery) erro
 	if maybe && d.State == canyu.Retrying && !strings.HasSuffix(d.Answer, maybeThere) {
 		d.Answer += maybeThere
 	}
-	w.log().Info("report mailed", "activity", d.Activity, "region", d.Region, "day", d.Day, "revision", d.Revision,
-		"state", d.State, "attempt", d.Attempts)
+	w.tell(d)
 	for range 3 {
 		if err = w.Archive.SetDelivery(ctx, *d); err == nil {
 			break
 		}
 	}
 	return err
+}
+
+// tell logs what became of a mail, without anybody's address.
+func (w *work) tell(d *canyu.Delivery) {
+	log := w.log().With("activity", d.Activity, "region", d.Region, "day", d.Day, "revision", d.Revision)
+	if d.School != 0 {
+		log = log.With("school", d.School)
+	}
+	log = log.With("state", d.State, "attempt", d.Attempts)
+	if d.State == canyu.Sent {
+		log.Info("report mailed")
+		return
+	}
+	log.Warn("report not delivered: canyu report status tells more", "reason", reason(d.Answer))
+}
+
+var (
+	smtpCode = regexp.MustCompile(`^[245]\d\d( [245]\.\d{1,3}\.\d{1,3})?\b`)
+	address  = regexp.MustCompile(`\S*@\S*`)
+)
+
+// reason is the code of a server's reply, or why there was none.
+func reason(answer string) string {
+	if code := smtpCode.FindString(answer); code != "" {
+		return code
+	}
+	return address.ReplaceAllString(answer, "…")
 }
 
 // maybeThere ends the answer of a delivery that was handed over once without an

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,5 +94,53 @@ func (b *bureau) sends(send func(context.Context, *canyu.Activity, canyu.Region,
 	b.t.Helper()
 	if r, err := send(b.t.Context(), b.activity, county, b.activity.FirstDay); err != nil || r.Outcome != want {
 		b.t.Errorf("%q, %v, want %q", r.Outcome, err, want)
+	}
+}
+
+// The log says of every mail whether it was delivered, and if not why, but not to whom.
+func TestReportsNotDeliveredAreLogged(t *testing.T) {
+	t.Parallel()
+	b := newBureau(t, func(stage mailtest.Stage, recipient string, _ int) string {
+		switch {
+		case stage == mailtest.Recipient && recipient == "busy@school.test":
+			return "451 4.7.1 <busy@school.test>: greylisted, dear Zhang"
+		case stage == mailtest.Recipient && recipient == "one@head.test":
+			return "550 no such user Zhang"
+		}
+		return mailtest.Fine
+	})
+	b.activity.Report.Recipients[county] = []string{"a@school.test", "busy@school.test"}
+	b.activity.Report.Schools = map[canyu.SchoolCode][]string{3418020001: {"one@head.test"}}
+	s := b.scheduler()
+	var log bytes.Buffer
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	b.at("04-01 16:30")
+	b.tick(s)
+	var err error
+	if s.Mailer, err = reports.NewMailer(reports.MailConfig{URL: "smtp+plain://127.0.0.1:1", From: "report@example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.Add(60)
+	b.tick(s)
+	var got []string
+	for line := range strings.Lines(log.String()) {
+		if _, about, found := strings.Cut(line, " level="); found && strings.Contains(about, "state=") {
+			got = append(got, about)
+		}
+	}
+	slices.Sort(got[:2]) // at once
+	about := "activity=" + b.activity.ID + " region=341802 day=2017-04-01 revision=1 "
+	for i, want := range []string{
+		`INFO msg="report mailed" ` + about + "state=sent attempt=1\n",
+		`WARN msg="report not delivered: canyu report status tells more" ` + about + "state=retrying attempt=1 reason=\"451 4.7.1\"\n",
+		`WARN msg="report not delivered: canyu report status tells more" ` + about + "school=3418020001 state=failed attempt=1 reason=550\n",
+		`WARN msg="report not delivered: canyu report status tells more" ` + about + "state=retrying attempt=2 reason=\"dial tcp 127.0.0.1:1: ",
+	} {
+		if i >= len(got) || !strings.HasPrefix(got[i], want) {
+			t.Errorf("line %d is not %q:\n%s", i+1, want, log.String())
+		}
+	}
+	if strings.Contains(log.String(), "@") || strings.Contains(log.String(), "Zhang") {
+		t.Errorf("the log names somebody:\n%s", log.String())
 	}
 }
