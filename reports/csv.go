@@ -27,7 +27,7 @@ func (r *Report) CSV(w io.Writer, lang string) error {
 		for _, c := range school.Classes {
 			ratio := ""
 			if q := rate(c.Student, c.Enrolled); q != nil {
-				ratio = strconv.FormatFloat(*q, 'f', 4, 64)
+				ratio = decimal(*q)
 			}
 			if err := out.Write([]string{school.School.String(), harmless(school.Name), strconv.Itoa(int(c.Grade)), strconv.Itoa(int(c.Class)),
 				strconv.Itoa(c.Enrolled), strconv.Itoa(c.Student), ratio}); err != nil {
@@ -46,3 +46,6 @@ func harmless(text string) string {
 	}
 	return text
 }
+
+// decimal is a rate with four decimals.
+func decimal(rate float64) string { return strconv.FormatFloat(cut(rate), 'f', 4, 64) }

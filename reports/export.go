@@ -102,7 +102,7 @@ func csvOf(t takeaway) ([]byte, error) {
 			switch v := v.(type) {
 			case *float64:
 				if line[i] = ""; v != nil {
-					line[i] = strconv.FormatFloat(*v, 'f', 4, 64)
+					line[i] = decimal(*v)
 				}
 			case string:
 				line[i] = harmless(v)

@@ -216,3 +216,7 @@ func rate(count, of int) *float64 {
 	r := float64(count) / float64(of)
 	return &r
 }
+
+// cut leaves a rate's hundredths of a percent, as files have them: like percent, it
+// says all of nothing less.
+func cut(rate float64) float64 { return math.Floor(rate*10_000+1e-9) / 10_000 }

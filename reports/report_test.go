@@ -298,7 +298,7 @@ func TestReportWorkbook(t *testing.T) {
 		{"学校", "C3", "=宣州区第二小学", excelize.CellTypeInlineString},
 		{"学校", "B3", "3418020002", excelize.CellTypeInlineString},
 		{"学校", "D2", "90", excelize.CellTypeUnset},
-		{"学校", "G3", "96.67%", excelize.CellTypeUnset},
+		{"学校", "G3", "96.66%", excelize.CellTypeUnset},
 		{"学校", "G5", "", excelize.CellTypeUnset},
 		{"班级", "G3", "50", excelize.CellTypeUnset},
 		{"每日", "A6", "2017-04-05", excelize.CellTypeUnset},
@@ -369,7 +369,7 @@ func TestReportCSV(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, strings.Split(b.String(), "\r\n"), "\ufeff代码,学校,年级,班级,在校人数,学生,参与率",
-		"3418020001,宣州区第一小学,1,1,40,4,0.1000", "3418020001,宣州区第一小学,3,1,50,50,1.0000", "3418020002,'=宣州区第二小学,3,1,30,29,0.9667",
+		"3418020001,宣州区第一小学,1,1,40,4,0.1000", "3418020001,宣州区第一小学,3,1,50,50,1.0000", "3418020002,'=宣州区第二小学,3,1,30,29,0.9666",
 		"3418020003,宣州区第三小学,3,1,20,0,0.0000", "3418020004,宣州区特殊学校,3,1,0,0,", "")
 }
 

@@ -113,7 +113,7 @@ func (b *workbook) cell(v any) excelize.Cell {
 		if v == nil {
 			return excelize.Cell{StyleID: b.percent}
 		}
-		return excelize.Cell{StyleID: b.percent, Value: *v}
+		return excelize.Cell{StyleID: b.percent, Value: cut(*v)}
 	case canyu.Day:
 		y, m, d := v.Date()
 		return excelize.Cell{StyleID: b.date, Value: time.Date(y, m, d, 0, 0, 0, 0, time.UTC)}
