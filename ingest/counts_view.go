@@ -30,6 +30,7 @@ type (
 		Enrolled int      `json:"enrolled"`
 		Count    int      `json:"count"`
 		Rate     *float64 `json:"rate"`
+		Left     int      `json:"left"` // who lack, class by class; of all grades where none must
 	}
 	gradeView struct {
 		Grade        uint8    `json:"grade"`
@@ -89,6 +90,7 @@ func rate(n, of int) *float64 {
 // sums are of a group of classes.
 type sums struct {
 	enrolled, required, count int // count: students of the required grades
+	left, requiredLeft        int // pupils whom classes lack: more students than pupils in one make up for nobody in another
 	tally                     canyu.Tally
 }
 
@@ -96,11 +98,17 @@ func (s *sums) add(o sums) {
 	s.enrolled += o.enrolled
 	s.required += o.required
 	s.count += o.count
+	s.left += o.left
+	s.requiredLeft += o.requiredLeft
 	s.tally.Add(o.tally)
 }
 
 func (s *sums) requiredView() *requiredView {
-	return &requiredView{s.required, s.count, rate(s.count, s.required)}
+	left := s.requiredLeft
+	if s.required == 0 {
+		left = s.left
+	}
+	return &requiredView{s.required, s.count, rate(s.count, s.required), left}
 }
 
 func (s *sums) rate() *float64 { return rate(s.tally[canyu.Student], s.enrolled) }
@@ -114,10 +122,10 @@ func (a *activity) view(where scope, schools []*canyu.School, tallies []canyu.Ta
 	for _, sc := range schools {
 		var school sums
 		for _, c := range sc.Classes {
-			class := sums{enrolled: c.Enrolled, tally: tallies[0]}
+			class := sums{enrolled: c.Enrolled, tally: tallies[0], left: max(0, c.Enrolled-tallies[0][canyu.Student])}
 			tallies = tallies[1:]
 			if a.Required(c.Grade) {
-				class.required, class.count = class.enrolled, class.tally[canyu.Student]
+				class.required, class.count, class.requiredLeft = class.enrolled, class.tally[canyu.Student], class.left
 			}
 			school.add(class)
 			byGrade[c.Grade].add(class)

@@ -45,9 +45,6 @@ func count(r *Report, schools []*canyu.School, rollups []canyu.Rollup, base base
 		}
 		if u.Role == canyu.Student {
 			students[u.Class] += u.Participants // also of a class that the roster no longer has
-			if a.Required(u.Class.Grade) {
-				s.Required.Count += u.Participants
-			}
 		}
 		if d := int(u.Day - a.FirstDay); d >= 0 && d < len(r.Days) {
 			r.Days[d].add(u)
@@ -102,6 +99,8 @@ func (n *Numbers) countSince(told *Numbers) {
 	}
 }
 
+// addClasses also counts the pupils of the required grades. Students of a class that
+// the roster no longer has are none of those who are enrolled.
 func addClasses(r *Report, schools []*canyu.School, index map[canyu.SchoolCode]int, students map[canyu.Class]int) {
 	classes := make([]canyu.Class, 0, len(students))
 	for c := range students {
@@ -114,11 +113,12 @@ func addClasses(r *Report, schools []*canyu.School, index map[canyu.SchoolCode]i
 	for _, c := range classes {
 		i := index[c.School]
 		s := &r.Schools[i]
-		enrolled, _ := schools[i].Enrolled(c.Grade, c.Number)
+		enrolled, known := schools[i].Enrolled(c.Grade, c.Number)
 		s.Classes = append(s.Classes, Class{Grade: c.Grade, Class: c.Number, Enrolled: enrolled, Student: students[c]})
 		s.Enrolled += enrolled
-		if r.activity.Required(c.Grade) {
+		if known && r.activity.Required(c.Grade) {
 			s.Required.Enrolled += enrolled
+			s.Required.Count += students[c]
 		}
 	}
 }
@@ -126,19 +126,13 @@ func addClasses(r *Report, schools []*canyu.School, index map[canyu.SchoolCode]i
 // addParts adds the counties of a city or the cities of a province. A county has
 // none, and its schools need not say which county they are in.
 func (r *Report) addParts() {
-	partOf := func(s canyu.Region) canyu.Region {
-		if r.Region%10000 == 0 && s%10000 != 0 {
-			return s - s%100
-		}
-		return s
-	}
 	for i := range r.Schools {
 		s := &r.Schools[i]
 		if r.Region%100 != 0 {
 			s.Region = 0
 			continue
 		}
-		part := partOf(s.Region)
+		part := r.partOf(s.Region)
 		j, found := slices.BinarySearchFunc(r.Regions, part, func(p Part, region canyu.Region) int { return int(p.Region) - int(region) })
 		if !found {
 			r.Regions = slices.Insert(r.Regions, j, Part{Region: part})
@@ -151,15 +145,35 @@ func (r *Report) addParts() {
 	}
 }
 
+func (r *Report) partOf(s canyu.Region) canyu.Region {
+	if r.Region%10000 == 0 && s%10000 != 0 {
+		return s - s%100
+	}
+	return s
+}
+
+// gaps are those of all schools, and of the schools of each part.
+func (r *Report) gaps() (all gaps, parts map[canyu.Region]gaps) {
+	parts = make(map[canyu.Region]gaps)
+	for i := range r.Schools {
+		s := &r.Schools[i]
+		g := s.gaps(r.activity)
+		all = all.add(g)
+		parts[r.partOf(s.Region)] = parts[r.partOf(s.Region)].add(g)
+	}
+	return all, parts
+}
+
 // notes are about the quality of the numbers.
 func notes(r *Report) []Note {
-	var silent, below, over int
+	var silent, below, over, above int
 	for i := range r.Schools {
 		s := &r.Schools[i]
 		if s.Enrolled > 0 && s.Student.Total == 0 {
 			silent++
 		}
 		below += s.below(r.activity)
+		above += s.gaps(r.activity).above
 		for _, c := range s.Classes {
 			if c.Student > c.Enrolled {
 				over++
@@ -167,7 +181,7 @@ func notes(r *Report) []Note {
 		}
 	}
 	var ns []Note
-	for _, n := range []Note{{SilentSchools, silent}, {BelowTarget, below}, {OverEnrolled, over}} {
+	for _, n := range []Note{{SilentSchools, silent}, {BelowTarget, below}, {OverEnrolled, over}, {AboveEnrolment, above}} {
 		if n.Count > 0 {
 			ns = append(ns, n)
 		}
@@ -184,6 +198,26 @@ func (s *School) below(a *canyu.Activity) int {
 		}
 	}
 	return n
+}
+
+// gaps are the pupils whom classes of the grades that count lack, and the students
+// whom they have above their enrolment: these make up for nobody in another class.
+type gaps struct{ missing, above int }
+
+func (g gaps) add(o gaps) gaps { return gaps{g.missing + o.missing, g.above + o.above} }
+
+func gapsOf(a *canyu.Activity, grade uint8, students, enrolled int) gaps {
+	if !a.Required(grade) && len(a.RequiredGrades) > 0 {
+		return gaps{}
+	}
+	return gaps{max(0, enrolled-students), max(0, students-enrolled)}
+}
+
+func (s *School) gaps(a *canyu.Activity) (sum gaps) {
+	for _, c := range s.Classes {
+		sum = sum.add(gapsOf(a, c.Grade, c.Student, c.Enrolled))
+	}
+	return sum
 }
 
 // changes are the differences of a correction to the revision before.

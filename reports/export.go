@@ -244,8 +244,8 @@ func (r *visit) exportBureau(region canyu.Region, c *census, form string) error 
 		t.heads = append(t.heads, s.role(role))
 	}
 	row := func(code, name string, u *sums) []any {
-		count, of := u.headline()
-		cells := []any{code, name, of, count, rate(count, of), max(0, of-count)}
+		count, of, left := u.headline()
+		cells := []any{code, name, of, count, rate(count, of), left}
 		if !bySchool {
 			cells = append(cells, u.Schools, u.Silent)
 		}

@@ -183,13 +183,13 @@ func (r *visit) items(region canyu.Region, c *census) (*sums, []*item) {
 
 // draw fills in what is shown of an item.
 func (r *visit) draw(i *item, bySchool bool) {
-	count, of := i.sums.headline()
-	t := newTile(count, of)
+	count, of, left := i.sums.headline()
+	t := newTile(count, of, left)
 	t.Name, t.Full, t.Key = i.Name, i.Name, i.Code
 	if t.URL = r.link("/bureau/" + i.Code); bySchool {
 		t.URL = r.link("/school/" + i.Code)
 	}
-	i.tile, i.Left = t, max(0, of-count)
+	i.tile, i.Left = t, left
 	i.Others = nil
 	if !bySchool {
 		i.Others = append(i.Others, number(i.sums.Schools), number(i.sums.Silent))
@@ -207,18 +207,18 @@ func (r *visit) draw(i *item, bySchool bool) {
 func (r *visit) filter(items []*item) []*item {
 	show, q := r.arg("show"), strings.ToLower(strings.TrimSpace(r.arg("q")))
 	shown := slices.DeleteFunc(slices.Clone(items), func(i *item) bool {
-		count, of := i.sums.headline()
+		_, _, left := i.sums.headline()
 		switch {
 		case show == "none" && i.sums.Tally[canyu.Student] > 0:
 			return true
-		case show == "short" && count >= of:
+		case show == "short" && left == 0:
 			return true
 		}
 		return q != "" && !strings.Contains(strings.ToLower(i.Name), q) && !strings.Contains(i.Code, q)
 	})
 	by := r.sortedBy()
 	key := func(i *item) float64 {
-		count, of := i.sums.headline()
+		count, of, left := i.sums.headline()
 		switch by {
 		case "rate":
 			if q := rate(count, of); q != nil {
@@ -230,7 +230,7 @@ func (r *visit) filter(items []*item) []*item {
 		case "of":
 			return float64(of)
 		case "left":
-			return float64(of - count)
+			return float64(left)
 		}
 		return 0
 	}

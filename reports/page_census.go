@@ -118,6 +118,10 @@ type sums struct {
 	Classes  int // of the grades that count
 	Short    int // of those, the ones that are not complete
 	Over     int // classes with more students than pupils
+
+	missing         int // pupils whom classes lack, class by class
+	requiredMissing int // of those, in grades that must take part
+	above           int // students above the enrolment of their class, in the grades that count
 }
 
 func (s *sums) add(o *sums) {
@@ -130,23 +134,27 @@ func (s *sums) add(o *sums) {
 	s.Classes += o.Classes
 	s.Short += o.Short
 	s.Over += o.Over
+	s.missing += o.missing
+	s.requiredMissing += o.requiredMissing
+	s.above += o.above
 }
 
 // headline is what the rate is made of: the grades that must take part, or all
-// where none must.
-func (s *sums) headline() (count, of int) {
+// where none must. Those who are left are told class by class: who is above the
+// enrolment of one makes up for nobody in another.
+func (s *sums) headline() (count, of, left int) {
 	if s.Required.Enrolled == 0 {
-		return s.Tally[canyu.Student], s.Enrolled
+		return s.Tally[canyu.Student], s.Enrolled, s.missing
 	}
-	return s.Required.Count, s.Required.Enrolled
+	return s.Required.Count, s.Required.Enrolled, s.requiredMissing
 }
 
 // ofClass are the sums of one class.
 func ofClass(a *canyu.Activity, k canyu.SchoolClass, t canyu.Tally) sums {
-	s := sums{Tally: t, Enrolled: k.Enrolled}
 	students := t[canyu.Student]
+	s := sums{Tally: t, Enrolled: k.Enrolled, missing: max(0, k.Enrolled-students), above: gapsOf(a, k.Grade, students, k.Enrolled).above}
 	if a.Required(k.Grade) {
-		s.Required = Required{Enrolled: k.Enrolled, Count: students}
+		s.Required, s.requiredMissing = Required{Enrolled: k.Enrolled, Count: students}, s.missing
 	}
 	if a.Required(k.Grade) || len(a.RequiredGrades) == 0 {
 		s.Classes = 1
@@ -180,8 +188,9 @@ func (c *census) each(a *canyu.Activity, yield func(s *canyu.School, sum *sums, 
 	}
 }
 
-// level is how far a rate has come, for colour and sign: 0 nobody, 4 all.
-func level(rate *float64) int {
+// level is how far a rate has come, for colour and sign: 0 nobody, 4 all, and nobody
+// is left in any class.
+func level(rate *float64, left int) int {
 	switch {
 	case rate == nil || *rate <= 0:
 		return 0
@@ -189,7 +198,7 @@ func level(rate *float64) int {
 		return 1
 	case *rate < 0.9:
 		return 2
-	case *rate < 1:
+	case *rate < 1 || left > 0:
 		return 3
 	}
 	return 4
@@ -228,10 +237,10 @@ type pageFact struct{ Key, Name, Value, More string }
 // total puts the numbers into words.
 func (r *visit) total(c *census, sum *sums) {
 	s, a := r.s, r.activity
-	count, of := sum.headline()
+	count, of, left := sum.headline()
 	q := rate(count, of)
 	t := &r.Total
-	t.Count, t.Of, t.Rate, t.Level = count, of, percent(q), level(q)
+	t.Count, t.Of, t.Rate, t.Level = count, of, percent(q), level(q, left)
 	if q != nil {
 		t.Bar = bar(*q)
 	}
@@ -239,10 +248,10 @@ func (r *visit) total(c *census, sum *sums) {
 	if sum.Required.Enrolled == 0 {
 		t.Label = s.page("total.all")
 	}
-	t.Sentence = s.page("total.left", number(max(0, of-count)))
+	t.Sentence = s.page("total.left", number(left))
 	if of == 0 {
 		t.Sentence = s.page("total.nobody")
-	} else if count >= of {
+	} else if left == 0 {
 		t.Sentence = s.page("total.done")
 	}
 	if sum.Required.Enrolled > 0 && sum.Enrolled != sum.Required.Enrolled {

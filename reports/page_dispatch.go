@@ -92,7 +92,7 @@ func (p *Pages) readDispatches(ctx context.Context, a *canyu.Activity, region ca
 // tell themselves, and those on submissions that somebody may want to look into.
 func (r *visit) quality(where place, c *census, sum *sums) []string {
 	var notes []string
-	for _, n := range []Note{{SilentSchools, sum.Silent}, {BelowTarget, sum.Short}, {OverEnrolled, sum.Over}} {
+	for _, n := range []Note{{SilentSchools, sum.Silent}, {BelowTarget, sum.Short}, {OverEnrolled, sum.Over}, {AboveEnrolment, sum.above}} {
 		if n.Count > 0 {
 			notes = append(notes, r.s.say(string(n.Kind), n.Count))
 		}

@@ -45,9 +45,9 @@ type tile struct {
 	Current   bool
 }
 
-func newTile(count, of int) tile {
+func newTile(count, of, left int) tile {
 	q := rate(count, of)
-	t := tile{Count: count, Of: of, Rate: percent(q), Level: level(q)}
+	t := tile{Count: count, Of: of, Rate: percent(q), Level: level(q, left)}
 	if q != nil {
 		t.Ring = bar(*q)
 	}
@@ -163,7 +163,7 @@ func (r *visit) drawSchool(where place, school *canyu.School, c *census) error {
 			}
 			v.Grades = append(v.Grades, row)
 		}
-		t := newTile(c.tallies[i][canyu.Student], k.Enrolled)
+		t := newTile(c.tallies[i][canyu.Student], k.Enrolled, max(0, k.Enrolled-c.tallies[i][canyu.Student]))
 		t.Key, t.Full, t.Name = classKey(k), s.class(k.Grade, k.Number), s.page("class.n", k.Number)
 		t.Current = k.Grade == grade && k.Number == class
 		t.URL = r.address("grade", strconv.Itoa(int(k.Grade)), "class", strconv.Itoa(int(k.Number))) + "#seats"

@@ -117,12 +117,15 @@ type Note struct {
 // NoteKind is what a Note is about.
 type NoteKind string
 
-// The notes. Count is a number of schools or classes, or a year.
+// The notes. Count is a number of schools, classes or students, or a year.
 const (
 	SilentSchools NoteKind = "silent_schools" // schools with pupils, none of whom took part yet
 	BelowTarget   NoteKind = "below_target"   // classes of required grades that are not complete
 	OverEnrolled  NoteKind = "over_enrolled"  // classes with more students than pupils
-	NoCalendar    NoteKind = "no_calendar"    // the year for which report days cannot be told
+	// students above the enrolment of their class, or of one that the roster no longer
+	// has, in the grades that count
+	AboveEnrolment NoteKind = "above_enrolment"
+	NoCalendar     NoteKind = "no_calendar" // the year for which report days cannot be told
 )
 
 // Change is what a correction corrects: the students, parents and teachers of a

@@ -18,7 +18,7 @@ type view struct {
 	Sample    string
 	Late      string
 	Sentence  string
-	More      string
+	More      []string
 	Rate      string
 	Bar       int // width of the rate's bar, 0…100
 	Facts     []fact
@@ -96,7 +96,8 @@ func newView(r *Report, s speaker) *view {
 		v.Late = s.say("late")
 	}
 	t := &r.Total
-	v.sentences(r, s)
+	all, parts := r.gaps()
+	v.sentences(r, s, all)
 	for _, role := range a.Roles {
 		c := t.role(role)
 		v.Facts = append(v.Facts, fact{s.role(role), number(c.Total), s.say("today") + " " + number(c.Today) + " · " + s.say("since") + " " + number(c.Since)})
@@ -104,13 +105,13 @@ func newView(r *Report, s speaker) *view {
 	v.Facts = append(v.Facts, fact{s.say("submissions"), number(t.Submissions.Total), s.say("today") + " " + number(t.Submissions.Today)})
 	for i := range r.Regions {
 		p := &r.Regions[i]
-		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), p.Region.Name(), &p.Numbers, 0))
+		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), p.Region.Name(), &p.Numbers, parts[p.Region], 0))
 	}
 	if r.school {
 		v.Classes = classTable(s, a, r.Schools[0].Classes)
 	} else if r.Region%10000 != 0 { // a province's mail tells of its cities; its schools are in the workbook
 		for _, sc := range r.listed() {
-			v.Schools.Rows = append(v.Schools.Rows, rowOf(s, a.Roles, sc.School.String(), sc.Name, &sc.Numbers, sc.below(a)))
+			v.Schools.Rows = append(v.Schools.Rows, rowOf(s, a.Roles, sc.School.String(), sc.Name, &sc.Numbers, sc.gaps(a), sc.below(a)))
 		}
 	}
 	v.corrections(r, s)
@@ -121,37 +122,43 @@ func newView(r *Report, s speaker) *view {
 	return v
 }
 
-func (v *view) sentences(r *Report, s speaker) {
+func (v *view) sentences(r *Report, s speaker, all gaps) {
 	t := &r.Total
 	name, _ := r.place()
 	headline := t.Required.Rate
 	if t.Required.Enrolled > 0 {
 		v.Sentence = s.say("sentence", name, number(t.Required.Enrolled), number(t.Required.Count), percent(t.Required.Rate))
 		if t.Enrolled != t.Required.Enrolled {
-			v.More = s.say("sentence.all", number(t.Enrolled), number(t.Student.Total), percent(t.Rate))
+			v.More = append(v.More, s.say("sentence.all", number(t.Enrolled), number(t.Student.Total), percent(t.Rate)))
 		}
 	} else {
 		headline = t.Rate
 		v.Sentence = s.say("sentence.free", name, number(t.Enrolled), number(t.Student.Total), percent(t.Rate))
 	}
 	v.Rate = percent(headline)
+	if all.missing > 0 && headline != nil && *headline >= 1 {
+		v.More = append([]string{s.say("sentence.missing", number(all.missing))}, v.More...)
+	}
 	if headline != nil {
 		v.Bar = max(0, min(100, int(*headline*100)))
 	}
 }
 
-func rowOf(s speaker, roles []canyu.Role, code, name string, n *Numbers, below int) row {
+func rowOf(s speaker, roles []canyu.Role, code, name string, n *Numbers, g gaps, below int) row {
 	rate, count, of := n.Required.Rate, n.Required.Count, n.Required.Enrolled
 	if of == 0 { // a school without required grades
 		rate, count, of = n.Rate, n.Student.Total, n.Enrolled
 	}
-	w := row{Code: code, Name: name, Done: rate != nil && *rate >= 1,
+	w := row{Code: code, Name: name, Done: rate != nil && *rate >= 1 && g.missing == 0,
 		details: []string{s.say("count.of", s.say("required.enrolled"), number(count), number(of))},
 		Cells:   []string{number(n.Student.Today), number(n.Student.Since), number(n.Student.Total)}, Rate: percent(rate)}
 	for _, role := range roles {
 		if role != canyu.Student {
 			w.details = append(w.details, s.say("count.is", s.role(role), number(n.role(role).Total)))
 		}
+	}
+	if g.above > 0 {
+		w.details = append(w.details, s.say("above", number(g.above)))
 	}
 	if below > 0 {
 		w.details = append(w.details, s.say("below", below))

@@ -18,15 +18,19 @@
   const tenths = (rate) => Math.floor(rate * 1000 + 1e-9) / 10;
   const percent = (rate) => (rate === null ? '–' : tenths(rate).toFixed(tenths(rate) % 100 === 0 ? 0 : 1) + '%');
   const bar = (rate) => Math.max(0, Math.min(100, tenths(rate || 0)));
-  const level = (rate) => (!rate ? 0 : rate < 0.6 ? 1 : rate < 0.9 ? 2 : rate < 1 ? 3 : 4);
-  const setLevel = (element, rate) => {
-    for (let i = 0; i < 5; i++) element.classList.toggle('l' + i, i === level(rate));
+  const level = (rate, left) => (!rate ? 0 : rate < 0.6 ? 1 : rate < 0.9 ? 2 : rate < 1 || left > 0 ? 3 : 4);
+  const setLevel = (element, rate, left) => {
+    for (let i = 0; i < 5; i++) element.classList.toggle('l' + i, i === level(rate, left));
   };
   const set = (element, value) => {
     if (element && element.textContent !== value) element.textContent = value;
   };
-  const headline = (of) => (of.required && of.required.enrolled > 0
-    ? [of.required.count, of.required.enrolled] : [of.participants.student || 0, of.enrolled]);
+  const leftOf = (count, of) => Math.max(0, of - count);
+  const headline = (data) => {
+    const must = data.required;
+    const [count, of] = must && must.enrolled > 0 ? [must.count, must.enrolled] : [data.participants.student || 0, data.enrolled];
+    return [count, of, must && must.left >= 0 ? must.left : leftOf(count, of)]; // a node that is older does not tell
+  };
 
   // ---- what is shown ----
 
@@ -56,7 +60,7 @@
     set($('lag'), heard && counting && old > 1 ? text.textLag.replace('{n}', old) : '');
   };
 
-  const tile = (key, count, of) => {
+  const tile = (key, count, of, left) => {
     const element = document.querySelector(`[data-tile="${key}"]`);
     if (!element) return;
     const rate = rateOf(count, of);
@@ -64,38 +68,38 @@
     set(element.querySelector('.n .of'), number(of));
     set(element.querySelector('.rate'), percent(rate));
     element.querySelector('.fill').setAttribute('stroke-dasharray', bar(rate) + ' 100');
-    setLevel(element, rate);
+    setLevel(element, rate, left);
   };
-  const row = (key, count, of) => {
+  const row = (key, count, of, left) => {
     const element = document.querySelector(`[data-row="${key}"]`);
     if (!element) return;
     const rate = rateOf(count, of);
     set(element.querySelector('.of'), number(of));
     set(element.querySelector('.n'), number(count));
-    set(element.querySelector('.left'), number(Math.max(0, of - count)));
+    set(element.querySelector('.left'), number(left));
     set(element.querySelector('.rate span'), percent(rate));
     element.querySelector('.fill').setAttribute('width', bar(rate) + '%');
-    setLevel(element, rate);
+    setLevel(element, rate, left);
   };
   const fact = (key, value) => document.querySelectorAll(`[data-fact="${key}"]`).forEach((b) => set(b, number(value)));
 
   const apply = (data) => {
     if (data.participants) {
       asOf = data.as_of;
-      const [count, of] = headline(data);
+      const [count, of, left] = headline(data);
       const rate = rateOf(count, of);
       set($('count'), number(count));
       set($('of'), number(of));
       $('total').classList.toggle('long', number(count).length > 5 && number(count).length <= 8);
       $('total').classList.toggle('longer', number(count).length > 8);
       set($('rate'), percent(rate));
-      setLevel($('rate'), rate);
-      setLevel($('bar'), rate);
+      setLevel($('rate'), rate, left);
+      setLevel($('bar'), rate, left);
       $('bar').querySelector('.fill').setAttribute('width', bar(rate) + '%');
-      if (of > 0) set($('sentence'), count >= of ? text.textDone : text.textLeft.replace('{n}', number(of - count)));
+      if (of > 0) set($('sentence'), left === 0 ? text.textDone : text.textLeft.replace('{n}', number(left)));
       for (const role of Object.keys(data.participants)) fact(role, data.participants[role]);
       if (data.today) fact('today', data.today.participants.student || 0);
-      for (const c of data.classes || []) tile(c.grade + '.' + c.class, c.participants.student || 0, c.enrolled);
+      for (const c of data.classes || []) tile(c.grade + '.' + c.class, c.participants.student || 0, c.enrolled, leftOf(c.participants.student || 0, c.enrolled));
       for (const r of data.regions || []) {
         tile(r.region, ...headline(r));
         row(r.region, ...headline(r));
