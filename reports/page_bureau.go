@@ -177,6 +177,9 @@ func (r *visit) items(region canyu.Region, c *census) (*sums, []*item) {
 		}
 		i.sums.add(sum)
 	})
+	for _, i := range items { // so that they add up to all
+		i.sums.must = all.Required.Enrolled > 0
+	}
 	slices.SortFunc(items, func(a, b *item) int { return cmp.Compare(a.Code, b.Code) })
 	return &all, items
 }

@@ -119,9 +119,10 @@ type sums struct {
 	Short    int // of those, the ones that are not complete
 	Over     int // classes with more students than pupils
 
-	missing         int // pupils whom classes lack, class by class
-	requiredMissing int // of those, in grades that must take part
-	above           int // students above the enrolment of their class, in the grades that count
+	missing         int  // pupils whom classes lack, class by class
+	requiredMissing int  // of those, in grades that must take part
+	above           int  // students above the enrolment of their class, in the grades that count
+	must            bool // told beside others of whom some must take part
 }
 
 func (s *sums) add(o *sums) {
@@ -143,7 +144,7 @@ func (s *sums) add(o *sums) {
 // where none must. Those who are left are told class by class: who is above the
 // enrolment of one makes up for nobody in another.
 func (s *sums) headline() (count, of, left int) {
-	if s.Required.Enrolled == 0 {
+	if s.Required.Enrolled == 0 && !s.must {
 		return s.Tally[canyu.Student], s.Enrolled, s.missing
 	}
 	return s.Required.Count, s.Required.Enrolled, s.requiredMissing

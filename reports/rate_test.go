@@ -64,3 +64,56 @@ func TestReportRatesAreCut(t *testing.T) {
 		check(t, []string{summary, school, line[strings.LastIndex(line, ",")+1:]}, c.book, c.book, c.table)
 	}
 }
+
+// A school of which nobody must take part is told of without a target: the schools
+// add up to what is said of the region, as in the other forms.
+func TestReportOfSchoolsWithoutRequiredGrades(t *testing.T) {
+	t.Parallel()
+	entry := func(school canyu.SchoolCode, grade uint8) canyu.RosterEntry {
+		return canyu.RosterEntry{Region: 341802, School: school, Name: "宣州区小学", Grade: grade, Class: 1, Enrolled: 40}
+	}
+	first := day(t, "2017-04-01")
+	for _, c := range []struct {
+		name     string
+		required []uint8
+		grades   []uint8 // of one school each
+		want     []string
+		done     int
+	}{
+		{"beside others", []uint8{3}, []uint8{1, 3}, []string{"参与率 –\n  在校人数 40/40 ", "参与率 100%\n  应参与 40/40 "}, 1},
+		{"alone", []uint8{3}, []uint8{1, 2}, []string{"参与率 100%\n  在校人数 40/40 ", "参与率 100%\n  在校人数 40/40 "}, 0},
+		{"of an activity for all", nil, []uint8{1, 3}, []string{"参与率 100%\n  应参与 40/40 ", "参与率 100%\n  应参与 40/40 "}, 2},
+	} {
+		a := qingming(t)
+		a.RequiredGrades = c.required
+		var entries []canyu.RosterEntry
+		var us []canyu.Rollup
+		for i, grade := range c.grades {
+			school := canyu.SchoolCode(3418020001 + i)
+			entries = append(entries, entry(school, grade))
+			us = append(us, rollup(school, grade, canyu.Student, first, 40, 40))
+		}
+		roster, err := canyu.NewRoster(entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := reports.Compute(a, calendar(t), roster, us, nil, nil, 341802, first, reports.DueAt(a, first))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text, html bytes.Buffer
+		if err := errors.Join(r.Text(&text, ""), r.HTML(&html, "")); err != nil {
+			t.Fatal(err)
+		}
+		_, rows, _ := strings.Cut(text.String(), "3418020001 ")
+		one, two, _ := strings.Cut(rows, "3418020002 ")
+		for i, row := range []string{one, two} {
+			if !strings.Contains(row, c.want[i]) {
+				t.Errorf("%s: the school's row lacks %q:\n%s", c.name, c.want[i], row)
+			}
+		}
+		if n := strings.Count(html.String(), `<b class="done"`); n != c.done {
+			t.Errorf("%s: %d schools are done, want %d", c.name, n, c.done)
+		}
+	}
+}

@@ -105,13 +105,13 @@ func newView(r *Report, s speaker) *view {
 	v.Facts = append(v.Facts, fact{s.say("submissions"), number(t.Submissions.Total), s.say("today") + " " + number(t.Submissions.Today)})
 	for i := range r.Regions {
 		p := &r.Regions[i]
-		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a.Roles, p.Region.String(), p.Region.Name(), &p.Numbers, parts[p.Region], 0))
+		v.Parts.Rows = append(v.Parts.Rows, rowOf(s, a, p.Region.String(), p.Region.Name(), t, &p.Numbers, parts[p.Region], 0))
 	}
 	if r.school {
 		v.Classes = classTable(s, a, r.Schools[0].Classes)
 	} else if r.Region%10000 != 0 { // a province's mail tells of its cities; its schools are in the workbook
 		for _, sc := range r.listed() {
-			v.Schools.Rows = append(v.Schools.Rows, rowOf(s, a.Roles, sc.School.String(), sc.Name, &sc.Numbers, sc.gaps(a), sc.below(a)))
+			v.Schools.Rows = append(v.Schools.Rows, rowOf(s, a, sc.School.String(), sc.Name, t, &sc.Numbers, sc.gaps(a), sc.below(a)))
 		}
 	}
 	v.corrections(r, s)
@@ -144,15 +144,22 @@ func (v *view) sentences(r *Report, s speaker, all gaps) {
 	}
 }
 
-func rowOf(s speaker, roles []canyu.Role, code, name string, n *Numbers, g gaps, below int) row {
-	rate, count, of := n.Required.Rate, n.Required.Count, n.Required.Enrolled
-	if of == 0 { // a school without required grades
-		rate, count, of = n.Rate, n.Student.Total, n.Enrolled
+// rowOf is a school or part among those that add up to all.
+func rowOf(s speaker, a *canyu.Activity, code, name string, all, n *Numbers, g gaps, below int) row {
+	rate, count, of, what := n.Required.Rate, n.Required.Count, n.Required.Enrolled, "required.enrolled"
+	if of == 0 && n.Enrolled > 0 { // of its pupils none must, or nobody's
+		count, of = n.Student.Total, n.Enrolled
+		if len(a.RequiredGrades) > 0 {
+			what = "enrolled"
+		}
 	}
-	w := row{Code: code, Name: name, Done: rate != nil && *rate >= 1 && g.missing == 0,
-		details: []string{s.say("count.of", s.say("required.enrolled"), number(count), number(of))},
+	if all.Required.Enrolled == 0 {
+		rate = n.Rate
+	}
+	w := row{Code: code, Name: name, Done: rate != nil && *rate >= 1 && g.missing == 0 && what == "required.enrolled",
+		details: []string{s.say("count.of", s.say(what), number(count), number(of))},
 		Cells:   []string{number(n.Student.Today), number(n.Student.Since), number(n.Student.Total)}, Rate: percent(rate)}
-	for _, role := range roles {
+	for _, role := range a.Roles {
 		if role != canyu.Student {
 			w.details = append(w.details, s.say("count.is", s.role(role), number(n.role(role).Total)))
 		}

@@ -22,7 +22,7 @@ func TestPagesOfClassesThatMakeUpForNobody(t *testing.T) {
 		}
 	}
 	s.replayed(lines...)
-	s.must("roster", "import", s.file("roster.csv", []byte(roster+"2\n341802,3418020001,宣州区第一小学,3,2,2\n")))
+	s.must("roster", "import", s.file("roster.csv", []byte(roster+"2\n341802,3418020001,宣州区第一小学,3,2,2\n341802,3418020002,第二小学,1,1,3\n")))
 
 	dir := filepath.Join(s.dir, "report")
 	s.must("report", "render", "--activity", s.activity, "--region", "341802", "--date", "2017-04-01", "--out", dir)
@@ -65,8 +65,14 @@ func TestPagesOfClassesThatMakeUpForNobody(t *testing.T) {
 			t.Errorf("%s: complete is %q, %q", path, complete["rate l4"], complete["tile l4"])
 		}
 	}
-	if row := v.page("/bureau/341802/table.csv?show=short", admin); !strings.Contains(row, ",4,4,1.0000,1,1,4,4,") {
-		t.Errorf("the table of the bureau: %s", row)
+	table := v.page("/bureau/341802/table.csv", admin)
+	for _, want := range []string{"宣州区第一小学,4,4,1.0000,1,1,4,4,", "第二小学,0,0,,0,0,3,0,", "宣州区,4,4,1.0000,1,1,7,4,"} { // the rows add up
+		if !strings.Contains(table, want) {
+			t.Errorf("the bureau's table lacks %q:\n%s", want, table)
+		}
+	}
+	if table := v.page("/bureau/341802/table.csv?show=short", admin); !strings.Contains(table, "3418020001") || strings.Contains(table, "3418020002") {
+		t.Errorf("those who are short: %s", table)
 	}
 	if _, body, err := v.get("/v1/activities/" + s.activity + "/counts?region=341802"); err != nil || strings.Count(body, `"required":{"enrolled":4,"count":4,"rate":1,"left":1}`) != 2 {
 		t.Errorf("counts: %v, %s", err, body)

@@ -26,10 +26,10 @@
     if (element && element.textContent !== value) element.textContent = value;
   };
   const leftOf = (count, of) => Math.max(0, of - count);
-  const headline = (data) => {
+  const headline = (data, all = data) => { // the parts of a region as all of it, to which they add up
     const must = data.required;
-    const [count, of] = must && must.enrolled > 0 ? [must.count, must.enrolled] : [data.participants.student || 0, data.enrolled];
-    return [count, of, must && must.left >= 0 ? must.left : leftOf(count, of)]; // a node that is older does not tell
+    const [count, of] = must && all.required && all.required.enrolled > 0 ? [must.count, must.enrolled] : [data.participants.student || 0, data.enrolled];
+    return [count, of, must && must.left >= 0 && of > 0 ? must.left : leftOf(count, of)]; // a node that is older does not tell
   };
 
   // ---- what is shown ----
@@ -101,12 +101,12 @@
       if (data.today) fact('today', data.today.participants.student || 0);
       for (const c of data.classes || []) tile(c.grade + '.' + c.class, c.participants.student || 0, c.enrolled, leftOf(c.participants.student || 0, c.enrolled));
       for (const r of data.regions || []) {
-        tile(r.region, ...headline(r));
-        row(r.region, ...headline(r));
+        tile(r.region, ...headline(r, data));
+        row(r.region, ...headline(r, data));
       }
       for (const s of data.schools || []) {
-        tile(s.school, ...headline(s));
-        row(s.school, ...headline(s));
+        tile(s.school, ...headline(s, data));
+        row(s.school, ...headline(s, data));
       }
       if (data.classes) {
         const must = document.querySelectorAll('.grade:not(.free) .tile, .board:not(:has(.grade:not(.free))) .tile');
