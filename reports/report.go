@@ -169,8 +169,12 @@ func (r *Report) listed() []*School {
 	return schools
 }
 
-// Final reports whether this is the report over the whole activity.
-func (r *Report) Final() bool { return r.Day > r.activity.LastDay }
+// Final reports whether this is the report over the whole activity: of a list of days,
+// the last one's.
+func (r *Report) Final() bool {
+	a := r.activity
+	return r.Day > a.LastDay && (a.Report.Days != canyu.ListedDays || !slices.ContainsFunc(a.Report.List, func(d canyu.Day) bool { return d > r.Day }))
+}
 
 func (n *Numbers) role(role canyu.Role) *Count {
 	switch role {

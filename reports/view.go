@@ -223,13 +223,17 @@ func (r *Report) Subject(lang string) string {
 	return subject
 }
 
-// FileName of the workbook in the mail.
+// FileName of the workbook in the mail; that of a correction is another.
 func (r *Report) FileName(lang string) string { return r.fileName(lang) + ".xlsx" }
 
 func (r *Report) fileName(lang string) string {
 	s := r.speaker(lang)
 	place, _ := r.place()
-	return fileSafe.Replace(s.say("attachment", place, r.Day, r.activity.Title.In(s.tag())))
+	name := s.say("attachment", place, r.Day, r.activity.Title.In(s.tag()))
+	if r.Revision > 1 { // what it corrects is kept beside it
+		name += s.say("attachment.correction", r.Revision-1)
+	}
+	return fileSafe.Replace(name)
 }
 
 var fileSafe = strings.NewReplacer("/", "_", `\`, "_", ":", "_", "*", "_", "?", "_", `"`, "_", "<", "_", ">", "_", "|", "_", "\n", "_", "\r", "_")
