@@ -137,7 +137,7 @@ func (b *builder) compute(frozen []canyu.Frozen, rollups []canyu.Rollup) (*Repor
 		return nil, err
 	}
 	count(r, schools, rollups, base)
-	r.Notes = append(r.Notes, notes(r)...)
+	r.Notes = append(notes(r), r.schoolNotes(base.told)...)
 	if year := blindYear(a, b.calendar, b.day); year != 0 {
 		r.Notes = append(r.Notes, Note{NoCalendar, year})
 	}
@@ -146,7 +146,7 @@ func (b *builder) compute(frozen []canyu.Frozen, rollups []canyu.Rollup) (*Repor
 		if err != nil {
 			return nil, err
 		}
-		r.Changes = changes(before, r)
+		r.compare(before)
 	}
 	return r, nil
 }

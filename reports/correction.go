@@ -64,9 +64,13 @@ func (t *turn) correct(ctx context.Context, region canyu.Region, frozen []canyu.
 }
 
 // lateData reports whether a day that was over when the report was made has other
-// participants now. What came in on the report's own day after its hour is no late
+// participants now. Where the roster has moved schools, the days do not tell: a
+// correction is made by hand. What came in on the report's own day after its hour is no late
 // data, and cannot be told from it: the next report has both.
 func lateData(before, now *Report) bool {
+	if !sameSchools(before, now) {
+		return false
+	}
 	for i, d := range before.Days {
 		if d.Day.End(before.activity.Zone).After(before.AsOf) || i >= len(now.Days) {
 			break

@@ -219,25 +219,3 @@ func (s *School) gaps(a *canyu.Activity) (sum gaps) {
 	}
 	return sum
 }
-
-// changes are the differences of a correction to the revision before.
-func changes(before, now *Report) []Change {
-	old := make(map[canyu.SchoolCode]*Numbers, len(before.Schools))
-	for i := range before.Schools {
-		old[before.Schools[i].School] = &before.Schools[i].Numbers
-	}
-	var cs []Change
-	for i := range now.Schools {
-		s := &now.Schools[i]
-		was := old[s.School]
-		if was == nil {
-			was = new(Numbers)
-		}
-		for _, role := range now.activity.Roles {
-			if b, n := was.role(role).Total, s.role(role).Total; b != n {
-				cs = append(cs, Change{School: s.School, Name: s.Name, Role: role, Before: b, Now: n})
-			}
-		}
-	}
-	return cs
-}

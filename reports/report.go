@@ -29,6 +29,8 @@ type Report struct {
 	Quality *Quality   `json:"quality,omitempty"`
 	Changes []Change   `json:"changes,omitempty"` // since the revision before
 
+	RosterChanges []RosterChange `json:"roster_changes,omitempty"` // the same, but of the roster
+
 	// Audit is the newest line of the audit log when the report was frozen: whoever
 	// has the report has seen the log up to there.
 	Audit *canyu.AuditHead `json:"audit,omitempty"`
@@ -125,18 +127,10 @@ const (
 	// students above the enrolment of their class, or of one that the roster no longer
 	// has, in the grades that count
 	AboveEnrolment NoteKind = "above_enrolment"
-	NoCalendar     NoteKind = "no_calendar" // the year for which report days cannot be told
+	NewSchools     NoteKind = "new_schools"  // schools that the last report did not have
+	GoneSchools    NoteKind = "gone_schools" // schools that only the last report had
+	NoCalendar     NoteKind = "no_calendar"  // the year for which report days cannot be told
 )
-
-// Change is what a correction corrects: the students, parents and teachers of a
-// school to date, before and now.
-type Change struct {
-	School canyu.SchoolCode `json:"school"`
-	Name   string           `json:"name"`
-	Role   canyu.Role       `json:"role"`
-	Before int              `json:"before"`
-	Now    int              `json:"now"`
-}
 
 // Thaw is the report that was frozen.
 func Thaw(a *canyu.Activity, f canyu.Frozen) (*Report, error) {

@@ -28,10 +28,15 @@ func (r *Report) Of(code canyu.SchoolCode) *Report {
 		}
 	}
 	own.Quality = r.Quality.of(code)
-	own.Changes, own.messages = nil, nil
+	own.Changes, own.RosterChanges, own.messages = nil, nil, nil
 	for _, c := range r.Changes {
 		if c.School == code {
 			own.Changes = append(own.Changes, c)
+		}
+	}
+	for _, c := range r.RosterChanges {
+		if c.School == code {
+			own.RosterChanges = append(own.RosterChanges, c)
 		}
 	}
 	for _, m := range r.messages {
@@ -86,6 +91,7 @@ func (w *work) addressees(r *Report, roster *canyu.Roster) []canyu.Delivery {
 	add(0, plan.Recipients[w.result.Region])
 	concerned := func(code canyu.SchoolCode) bool {
 		return r.Revision == 1 || slices.ContainsFunc(r.Changes, func(c Change) bool { return c.School == code }) ||
+			slices.ContainsFunc(r.RosterChanges, func(c RosterChange) bool { return c.School == code }) ||
 			!slices.ContainsFunc(w.rows, func(d canyu.Delivery) bool {
 				return d.School == code && d.Revision < r.Revision && d.State == canyu.Sent
 			})

@@ -225,7 +225,7 @@ func (w *work) freeze(ctx context.Context, b *builder, frozen []canyu.Frozen, ne
 	if err != nil {
 		return nil, err
 	}
-	same := newest != nil && len(report.Changes) == 0
+	same := newest != nil && !report.corrects()
 	if newest != nil && w.how.late {
 		before, err := Thaw(w.activity, *newest)
 		if err != nil {

@@ -196,12 +196,26 @@ func (v *view) corrections(r *Report, s speaker) {
 		return
 	}
 	v.Correct = s.say("correction", r.Revision-1)
-	if len(r.Changes) == 0 {
+	if !r.corrects() {
 		v.Changes = []string{s.say("unchanged")}
 	}
 	for _, c := range r.Changes {
 		v.Changes = append(v.Changes, s.say("change", c.Name, s.role(c.Role), number(c.Before), number(c.Now)))
 	}
+	for _, c := range r.RosterChanges {
+		v.Changes = append(v.Changes, s.rosterChange(c))
+	}
+}
+
+func (s speaker) rosterChange(c RosterChange) string {
+	before, now := number(c.Before), number(c.Now)
+	switch c.What {
+	case ChangedClasses:
+		return s.say("change.classes", c.Name, now)
+	case ChangedRegion:
+		before, now = canyu.Region(c.Before).Name(), canyu.Region(c.Now).Name()
+	}
+	return s.say("change", c.Name, s.say(strings.ReplaceAll(string(c.What), "_", ".")), before, now)
 }
 
 // Subject of the report's mail.

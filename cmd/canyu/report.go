@@ -113,7 +113,7 @@ type reportSend struct {
 	Flags
 	which
 	Resend  bool `help:"Also to those who have it: with the same Message-ID." xor:"how"`
-	Correct bool `help:"Freeze the next revision, with what late data has changed, and send that." xor:"how"`
+	Correct bool `help:"Freeze the next revision, with what late data or a new roster has changed, and send that." xor:"how"`
 }
 
 // Run sends to each region; what could not be delivered is an error.
