@@ -179,6 +179,8 @@ type visit struct {
 	activity *canyu.Activity
 	policy   canyu.Policy // where the visitor looks
 	waits    time.Time    // for the archive until then
+
+	onlySchools bool // no region is called what is searched for
 }
 
 // pageView is what every page shows.

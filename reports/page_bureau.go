@@ -90,6 +90,7 @@ func (r *visit) bureau(text, file string) error {
 	if len(schools) == 0 {
 		return errNoPage
 	}
+	r.onlySchools = r.noRegion(region, schools)
 	if file == "held" {
 		r.Heading = r.s.region(region)
 		return r.held(regionScope(region, r.activity.ID), schools)
@@ -148,7 +149,24 @@ func (r *visit) drawBureau(where place, region canyu.Region, c *census) error {
 
 // bySchool reports whether the rows are schools rather than regions.
 func (r *visit) bySchool(region canyu.Region) bool {
-	return region%100 != 0 || r.arg("by") == "school"
+	return region%100 != 0 || r.arg("by") == "school" || r.onlySchools
+}
+
+// query is what is searched for.
+func (r *visit) query() string { return strings.ToLower(strings.TrimSpace(r.arg("q"))) }
+
+func matches(q string, texts ...string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(strings.ToLower(text), q) })
+}
+
+// noRegion reports whether something is searched for that no part of the region is
+// called: then it is a school.
+func (r *visit) noRegion(region canyu.Region, schools []*canyu.School) bool {
+	q := r.query()
+	return q != "" && !slices.ContainsFunc(schools, func(s *canyu.School) bool {
+		part := region.Part(s.Region)
+		return matches(q, r.s.region(part), part.String())
+	})
 }
 
 // items are the rows, and the sums over all of them.
@@ -208,7 +226,7 @@ func (r *visit) draw(i *item, bySchool bool) {
 // filter leaves the items that were asked for, in the order that was asked for: by
 // code unless somebody wants another. Nothing ranks by itself.
 func (r *visit) filter(items []*item) []*item {
-	show, q := r.arg("show"), strings.ToLower(strings.TrimSpace(r.arg("q")))
+	show, q := r.arg("show"), r.query()
 	shown := slices.DeleteFunc(slices.Clone(items), func(i *item) bool {
 		_, _, left := i.sums.headline()
 		switch {
@@ -217,7 +235,7 @@ func (r *visit) filter(items []*item) []*item {
 		case show == "short" && left == 0:
 			return true
 		}
-		return q != "" && !strings.Contains(strings.ToLower(i.Name), q) && !strings.Contains(i.Code, q)
+		return !matches(q, i.Name, i.Code, i.Region)
 	})
 	by := r.sortedBy()
 	key := func(i *item) float64 {
@@ -265,6 +283,10 @@ func (r *visit) controls(v *bureauView, region canyu.Region) {
 	if region%100 == 0 {
 		option(&v.Switch, "by", "", "by.region")
 		option(&v.Switch, "by", "school", "by.school")
+		v.Switch[0].Current, v.Switch[1].Current = !bySchool, bySchool
+		if r.onlySchools {
+			v.Switch[0].URL = r.address("by", "", "q", "", "page", "") + "#table" // else it would lead to schools again
+		}
 	}
 	option(&v.Filters, "show", "", "show.all")
 	option(&v.Filters, "show", "short", "show.short")

@@ -231,6 +231,34 @@ func TestPagesOfASchool(t *testing.T) {
 			t.Errorf("%q: %d rows, want %d", q, len(rows), want)
 		}
 	}
+	// Of a city, what no county is called is looked for among its schools.
+	for q, want := range map[string]string{"q=%E5%AE%A3%E5%B7%9E": "341802", "q=0002": "3418020002", "q=0002&show=short": "3418020002", "q=%E7%A9%BA": "3418020002", "q=%E7%A9%BA&by=school": "3418020002"} {
+		path := "/bureau/341800?" + q
+		page := v.page(path, visitors["city"])
+		rows := texts(t, page, "data-row")
+		if _, ok := rows[want]; !ok || len(rows) != 1 {
+			t.Errorf("%s: %v, want %s", path, rows, want)
+		}
+		if table := v.page(strings.Replace(path, "?", "/table.csv?", 1), visitors["city"]); !strings.Contains(table, want) {
+			t.Errorf("%s as a file: %s", path, table)
+		}
+		current := "按学校"
+		if len(want) == 6 {
+			current = "按区划"
+		}
+		tabs := regexp.MustCompile(`<a href="([^"]+)"( aria-current="true")?>(按..)</a>`).FindAllStringSubmatch(page, -1)
+		for _, tab := range tabs {
+			if (tab[2] != "") != (tab[3] == current) {
+				t.Errorf("%s: current is %q", path, tab)
+			}
+		}
+		if back, _, _ := strings.Cut(html.UnescapeString(tabs[0][1]), "#"); len(texts(t, v.page(back, visitors["city"]), "data-row")["341802"]) == 0 {
+			t.Errorf("%s: no way back to the counties by %s", path, back)
+		}
+	}
+	if rows := texts(t, v.page("/bureau/341800?q=nobody", visitors["city"]), "data-row"); len(rows) != 0 {
+		t.Errorf("nobody: %v", rows)
+	}
 	for form, want := range map[string]string{
 		"of=3.1&receipt=" + strings.ToLower(receipt): "三年级1班 5 号学生，已计入",
 		"of=1.1&receipt=" + receipt:                  "没有这张回执",
