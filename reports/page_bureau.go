@@ -26,6 +26,8 @@ type bureauView struct {
 	Board    bool
 	Matches  string
 	Pages    []pageLink
+	More     string // which of them a wall shows
+	Next     string // the address of its next page
 	Notes    []string
 	Reports  []dispatch
 	Later    bool // reports are still being read
@@ -133,7 +135,14 @@ func (r *visit) drawBureau(where place, region canyu.Region, c *census) error {
 	r.controls(v, region)
 	shown := r.filter(items)
 	v.Matches = s.page("matches", number(len(shown)), number(len(items)))
-	v.Items = r.onePage(v, shown)
+	if r.Wall {
+		v.Items = r.wallPage(v, region, shown)
+	} else {
+		v.Items = r.onePage(v, shown)
+	}
+	for _, i := range v.Items {
+		r.draw(i, !v.Parts)
+	}
 	r.reports(v, region)
 	base := "/bureau/" + v.Code
 	keep := []string{"by", r.arg("by"), "show", r.arg("show"), "q", r.arg("q"), "sort", r.arg("sort"), "dir", r.arg("dir")}
@@ -343,13 +352,21 @@ func (r *visit) columns(bySchool bool) []columnHead {
 	return head
 }
 
-// onePage are the items of the page that was asked for; on the wall, all that fit.
-func (r *visit) onePage(v *bureauView, shown []*item) []*item {
-	pages := max(1, (len(shown)+itemsAtOnce-1)/itemsAtOnce)
+func pagesOf(shown []*item, each int) int { return max(1, (len(shown)+each-1)/each) }
+
+// pageAsked is the one that was asked for, else the first.
+func (r *visit) pageAsked(pages int) int {
 	at, err := strconv.Atoi(r.arg("page"))
 	if err != nil || at < 1 || at > pages {
-		at = 1
+		return 1
 	}
+	return at
+}
+
+// onePage are the items of the page that was asked for.
+func (r *visit) onePage(v *bureauView, shown []*item) []*item {
+	pages := pagesOf(shown, itemsAtOnce)
+	at := r.pageAsked(pages)
 	if pages > 1 {
 		for n := 1; n <= pages; n++ {
 			if n == 1 || n == pages || max(n-at, at-n) <= 2 {
@@ -359,9 +376,5 @@ func (r *visit) onePage(v *bureauView, shown []*item) []*item {
 			}
 		}
 	}
-	shown = shown[(at-1)*itemsAtOnce : min(len(shown), at*itemsAtOnce)]
-	for _, i := range shown {
-		r.draw(i, !v.Parts)
-	}
-	return shown
+	return shown[(at-1)*itemsAtOnce : min(len(shown), at*itemsAtOnce)]
 }

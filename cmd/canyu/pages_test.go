@@ -277,6 +277,52 @@ func TestPagesOfASchool(t *testing.T) {
 	v.stop()
 }
 
+// A wall names its schools without the region that heads it, and shows all of them by
+// turns.
+func TestPagesOfAWall(t *testing.T) {
+	t.Parallel()
+	names := map[string]string{ // of the roster, on the wall
+		"安徽省宣城市宣州区水阳镇中心小学": "水阳镇中心小学", "宣州区水阳镇初级中学": "水阳镇初级中学", "宣城市第二中学": "宣城市第二中学",
+		"宣州区第一小学": "宣州区第一小学", "第一小学": "第一小学", "宣州区校": "宣州区校",
+	}
+	for n := len(names); n < 61; n++ {
+		names[fmt.Sprintf("宣州区第%d小学", n)] = fmt.Sprintf("第%d小学", n)
+	}
+	roster, want, n := "region,school,name,grade,class,enrolled\n", make(map[string]string), 0
+	for name, told := range names {
+		n++
+		want[fmt.Sprintf("341802%04d", n)] = told
+		roster += fmt.Sprintf("341802,341802%04d,%s,3,1,5\n", n, name)
+	}
+	s := newSite(t, pair{}, "")
+	s.must("roster", "import", s.file("roster.csv", []byte(roster)))
+	v := s.serve()
+	county := newVisitors(t, s)["county"]
+	for path, more := range map[string]string{"/bureau/341802?screen=wall": "第 1–31 所，共 61 所", "/bureau/341802?page=2&screen=wall": "第 32–61 所，共 61 所"} {
+		page := v.page(path, county)
+		for code, tile := range texts(t, page, "data-tile") {
+			if told, _, _ := strings.Cut(tile, " "); told != want[code] {
+				t.Errorf("%s is called %s, want %s", code, told, want[code])
+			}
+			delete(want, code)
+		}
+		next := "/bureau/341802?page=2&screen=wall"
+		if path == next {
+			next = "/bureau/341802?page=1&screen=wall"
+		}
+		if told := texts(t, page, "data-next"); told[next] != more {
+			t.Errorf("%s: %v, want %q and then %s", path, told, more, next)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not on the wall: %v", want)
+	}
+	if page := v.page("/bureau/341802", county); !strings.Contains(page, "安徽省宣城市宣州区水阳镇中心小学") || strings.Contains(page, "data-next") {
+		t.Error("the table is that of a wall")
+	}
+	v.stop()
+}
+
 // check is what the form of receipts answers.
 func (v *server) check(form, cookie string) string {
 	v.t.Helper()

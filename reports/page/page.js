@@ -173,6 +173,17 @@
       }
     }, after);
   };
+  // A wall whose rows are on several pages turns them.
+  if (body.classList.contains('wall')) {
+    setInterval(async () => {
+      const more = document.querySelector('[data-next]');
+      if (!more) return;
+      try {
+        adopt($('rows'), (await fetchPart('rows', more.dataset.next)).body);
+        history.replaceState(null, '', more.dataset.next);
+      } catch (e) { /* this page stays */ }
+    }, 20000);
+  }
   let missed = false;
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden && missed) {

@@ -258,6 +258,18 @@ test('a bureau: sorted, filtered, searched, and down to the school', async ({ co
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('宣州区');
 });
 
+test('a wall of more schools than it holds turns its pages', async ({ context, page, site, canyu }) => {
+  await enter(context, site, canyu, 'bureau', county);
+  await page.clock.install();
+  await page.goto(`/bureau/${county}?activity=${site.activities.open}&screen=wall`);
+  await live(page);
+  for (const [first, more] of [['第1小学', '第 1–60 所，共 120 所'], ['第61小学', '第 61–120 所，共 120 所'], ['第1小学', '第 1–60 所，共 120 所']]) {
+    await expect(page.locator('#rows .name').first()).toHaveText(first);
+    await expect(page.locator('#rows > .hint')).toHaveText(more);
+    await page.clock.runFor(20_000);
+  }
+});
+
 for (const scheme of ['light', 'dark']) {
   test(`looks, ${scheme}`, async ({ context, page, site, canyu, school, at, take }) => {
     test.setTimeout(600_000);
