@@ -147,7 +147,17 @@
     if (!reply.ok) throw new Error(reply.status);
     return new DOMParser().parseFromString(await reply.text(), 'text/html');
   };
-  const adopt = (to, from) => to.replaceChildren(...[...from.childNodes].map((node) => document.importNode(node, true)));
+  // What was reached by keyboard keeps the focus, a table that was scrolled its place.
+  const adopt = (to, from) => {
+    const reach = () => [...to.querySelectorAll('a, summary, [tabindex]')];
+    const held = document.activeElement;
+    const at = reach().indexOf(held);
+    const left = (to.querySelector('.scroll') || to).scrollLeft;
+    to.replaceChildren(...[...from.childNodes].map((node) => document.importNode(node, true)));
+    (to.querySelector('.scroll') || to).scrollLeft = left;
+    const now = at < 0 ? null : reach().find((e) => held.href && e.href === held.href) || reach()[at];
+    if (now) now.focus({ preventScroll: true });
+  };
 
   // The archive's numbers, at most every five seconds and only where something has changed.
   let freshening = false;
@@ -166,7 +176,7 @@
           adopt(to, from);
           if (open && to.querySelector('details')) to.querySelector('details').open = true;
         }
-        if (body.classList.contains('bureau') && !$('rows').contains(document.activeElement)) adopt($('rows'), (await fetchPart('rows')).body);
+        if (body.classList.contains('bureau')) adopt($('rows'), (await fetchPart('rows')).body);
         if (document.querySelector('[data-later]')) freshen(3000);
       } catch (e) {
         if (state === 'live') freshen(10000 + 5000 * Math.random());
@@ -197,13 +207,20 @@
 
   const seats = $('seats');
   let shown = -1; // how many of the class that is open had taken part
-  const openSeats = async (url) => {
-    adopt(seats, (await fetchPart('seats', url)).body);
+  let wanted = ''; // the address of those that are on their way
+  const openSeats = async (url = location.href) => {
+    wanted = url;
+    const part = await fetchPart('seats', url).catch((e) => e);
+    if (wanted !== url) return false; // others were chosen since
+    wanted = '';
+    if (part instanceof Error) throw part;
+    adopt(seats, part.body);
     seats.hidden = !seats.querySelector('[data-class]');
+    return true;
   };
   const seatsOf = (classes) => {
     const open = seats && !seats.hidden && seats.querySelector('[data-class]');
-    if (!open) return;
+    if (!open || wanted) return;
     const c = classes.find((c) => c.grade + '.' + c.class === open.dataset.class);
     if (!c || c.participants.student === shown) return;
     shown = c.participants.student;
@@ -218,19 +235,26 @@
       const link = e.target.closest('a.tile, a.close');
       if (!link || e.ctrlKey || e.metaKey || e.shiftKey || e.button) return;
       e.preventDefault();
+      const was = document.querySelector('.tile[aria-current]');
+      choose(link.dataset.tile); // at once: the network may be slow
       try {
-        await openSeats(link.href);
+        if (!await openSeats(link.href)) return;
       } catch (error) {
         location.href = link.href;
         return;
       }
       history.pushState(null, '', link.href);
-      choose(link.dataset.tile);
       shown = -1;
       if (!seats.hidden) {
         seats.scrollIntoView({ block: 'nearest' });
         seats.querySelector('h2').focus({ preventScroll: true });
+      } else if (was) {
+        was.focus();
       }
+    });
+    document.addEventListener('keydown', (e) => {
+      const close = seats.querySelector('a.close');
+      if (e.key === 'Escape' && close && !e.target.closest('input, select')) close.click();
     });
     window.addEventListener('popstate', async () => {
       await openSeats(location.href).catch(() => location.reload());

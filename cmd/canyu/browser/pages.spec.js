@@ -82,6 +82,66 @@ test('seats of a class, by mouse and by keyboard, live', async ({ page, at, take
   expect(await page.content()).not.toContain('undefined');
 });
 
+test('seats by keyboard: closed by Escape, and the focus stays where it was', async ({ page, at, take }) => {
+  await take(5, 1, 3);
+  await page.goto(at);
+  await live(page);
+  const tile = page.locator('[data-tile="5.1"]');
+  const close = page.getByRole('link', { name: '收起' });
+  for (const way of ['Escape', 'Enter']) {
+    await tile.focus();
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('heading', { name: '五年级1班：座号' })).toBeFocused();
+    await page.keyboard.press('Tab');
+    await expect(close).toBeFocused();
+    if (way === 'Enter') { // numbers that come do not take the focus away
+      await take(5, 1, 4);
+      await expect(page.locator('.grid .done')).toHaveCount(2);
+      await expect(close).toBeFocused();
+    }
+    await page.keyboard.press(way);
+    await expect(page.locator('#seats')).toBeHidden();
+    await expect(tile).toBeFocused();
+    await expect(page).not.toHaveURL(/class=/);
+  }
+});
+
+test('seats on a slow network: the class is marked at once, and the last one counts', async ({ page, at }) => {
+  await page.goto(at);
+  await live(page);
+  let release = () => {};
+  const held = new Promise((resolve) => { release = resolve; });
+  await page.route(/class=1&grade=5&part=seats/, async (route) => { await held; await route.continue(); });
+  await page.locator('[data-tile="5.1"]').click();
+  await expect(page.locator('[data-tile="5.1"]')).toHaveAttribute('aria-current', 'true');
+  await page.locator('[data-tile="3.2"]').click();
+  await expect(page.getByRole('heading', { name: '三年级2班：座号' })).toBeFocused();
+  const late = page.waitForResponse(/class=1&grade=5&part=seats/);
+  release();
+  await late;
+  await expect(page.locator('[data-tile="3.2"]')).toHaveAttribute('aria-current', 'true');
+  await expect(page.locator('#seats h2')).toHaveText('三年级2班：座号');
+  await expect(page).toHaveURL(/class=2&grade=3/);
+});
+
+test('a bureau on a telephone: its table stays where it was scrolled to, and follows under the focus', async ({ context, page, site, canyu, school, take }) => {
+  await enter(context, site, canyu, 'bureau', '341800');
+  await page.setViewportSize({ width: 375, height: 740 });
+  await page.goto(`/bureau/341800?activity=${site.activities.open}&by=school&q=${school.code}`); // a city's stream tells of its counties
+  await live(page);
+  const link = page.locator(`[data-row="${school.code}"] a`);
+  await page.locator('#rows .scroll').evaluate((e) => { e.scrollLeft = 60; });
+  await link.focus({ preventScroll: true });
+  const left = await page.locator('#rows .scroll').evaluate((e) => e.scrollLeft);
+  expect(left).toBeGreaterThan(0);
+  await take(3, 1, 1);
+  await expect(page.locator(`[data-row="${school.code}"] .n`)).toHaveText('1');
+  await expect(link).toBeFocused();
+  expect(await page.locator('#rows .scroll').evaluate((e) => e.scrollLeft)).toBe(left);
+  const box = await link.boundingBox();
+  expect(box.height).toBeGreaterThanOrEqual(24); // for a thumb
+});
+
 // wire is the server by way of a cable that can be cut.
 const wire = async (site) => {
   const { hostname, port } = new URL(site.url);
