@@ -71,6 +71,17 @@ test('a class at one screen', async ({ page, context, school }) => {
   }
 });
 
+test('the button to click is in the window, also a low one', async ({ page, school }) => {
+  for (const [width, height] of [[1366, 625], [1280, 585], [375, 553], [320, 568], [740, 320]]) {
+    await page.setViewportSize({ width, height });
+    await page.goto(form(school));
+    await expect(page.getByRole('button', { name: '鞠躬' })).toBeInViewport({ ratio: 1 });
+    await page.goto(form(school, '&mode=class'));
+    await page.locator('[data-seat="5"]').click();
+    await expect(page.getByRole('button', { name: '鞠躬' })).toBeInViewport({ ratio: 1 });
+  }
+});
+
 test('notices', async ({ page, site, school }) => {
   for (const activity of [site.activities.later, site.activities.over, 'nothing']) {
     await page.goto(form(school, '', activity));
