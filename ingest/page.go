@@ -77,6 +77,8 @@ type thanksView struct {
 	School                  string // how many of the school there are by now
 	Counts, Role            string // where a script asks for that
 	Day                     string
+	Seated                  bool   // a pupil who is known by a seat
+	Seat, SeatRepeat        string // once it is known: the seat, and that it had taken part before
 }
 
 // page is GET and POST of /a/{activity}.
@@ -215,7 +217,10 @@ func (p *pageRequest) submit(s *Server) {
 		if got.Ordinal != 0 {
 			p.Thanks.Ordinal = grouped(got.Ordinal)
 		}
-		if !got.Accepted && !got.Held { // else it is in no count yet
+		if p.Thanks.Seated {
+			p.Thanks.Seat, p.Thanks.SeatRepeat = p.T.Say("class.seat", f.Seat), p.T.Say("thanks.repeat.seat", f.Seat)
+		}
+		if got.Counted { // else it adds nothing, or is in no count yet
 			p.Thanks.School = p.schoolCount(s, r, role)
 		}
 		p.write(fasthttp.StatusOK, "thanks")

@@ -94,9 +94,10 @@ func (p *pageRequest) thanks(role canyu.Role, policy canyu.Policy) {
 		again = p.at.oneScreen()
 	}
 	p.Thanks = thanksView{
-		Again: p.url(again),
-		Role:  role.String(),
-		Day:   p.T.day(p.today),
+		Again:  p.url(again),
+		Role:   role.String(),
+		Day:    p.T.day(p.today),
+		Seated: role == canyu.Student && p.a.Identify.BySeat(role),
 	}
 	if !policy.NoWall && !p.switches.Down(canyu.SwitchWall) {
 		p.Thanks.Wall = wallURL(p.a, "school", p.at.school, "lang", p.lang)

@@ -37,16 +37,16 @@ func TestPageFromCountyToThanks(t *testing.T) {
 	}
 
 	thanks := w.send(form, url.Values{"steps": bothSteps, "seat": {"１７"}, "message": {"铭记历史"}})
-	thanks.shows("感谢你的参与", "你是第 1 位参与者", "回执")
-	if thanks.status != 200 || strings.Contains(thanks.text(), "已经计入") {
+	thanks.shows("感谢你的参与", "三年级1班 · 17号", "你是第 1 位参与者", "加上你，全校已有 1 位同学参与", "回执")
+	if thanks.status != 200 || strings.Contains(thanks.text(), "已经") {
 		t.Errorf("%d: %s", thanks.status, thanks.text())
 	}
 	receipt := regexp.MustCompile(`回执 (\S+)`).FindString(thanks.text())
 
 	again := w.send(form, url.Values{"steps": bothSteps, "seat": {"17"}}) // F5
-	again.shows("参与已经计入", receipt)
-	if strings.Contains(again.text(), "你是第") {
-		t.Error("a repeat has an ordinal")
+	again.shows("三年级1班 · 17号", "17号已经参与过，只计一次。如果不是你提交的，请检查座号。", receipt)
+	if strings.Contains(again.text(), "你是第") || strings.Contains(again.text(), "加上你") {
+		t.Errorf("a repeat adds something: %s", again.text())
 	}
 
 	next := w.follow(thanks, "本班下一位")
@@ -63,6 +63,7 @@ func TestPageFromCountyToThanks(t *testing.T) {
 		t.Error("a teacher is asked for a seat")
 	}
 	w.send(teacher, url.Values{"steps": bothSteps, "name": {"欧阳测试"}}).shows("你是第 4 位参与者")
+	w.send(teacher, url.Values{"steps": bothSteps, "name": {"欧阳测试"}}).shows("你的参与已经计入，只计一次。")
 
 	// What the script does.
 	resp, err := w.http.Post("http://canyu/v1/participations", "application/json", strings.NewReader(

@@ -63,7 +63,7 @@ func (t texts) Say(key string, args ...any) string {
 func (t texts) Live() texts {
 	live := make(texts)
 	for k, v := range t {
-		for _, prefix := range []string{"live.", "class.", "error.seat", "error.name", "error.consent", "thanks.school."} {
+		for _, prefix := range []string{"live.", "class.", "error.seat", "error.name", "error.consent", "thanks.school.", "thanks.repeat.seat"} {
 			if strings.HasPrefix(k, prefix) {
 				live[k] = v
 			}

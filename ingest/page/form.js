@@ -29,17 +29,21 @@
   const template = document.getElementById('thanks'); // it leaves with the form
   const thanks = (answer) => {
     const screen = document.importNode(template.content, true);
-    const reveal = (name, text) => {
+    const reveal = (name) => {
       const element = screen.querySelector('.' + name);
       element.hidden = false;
-      return text;
+      return element;
     };
+    const seat = screen.querySelector('.seat'); // a pupil's
+    if (seat) seat.textContent = say('class.seat', state.seat);
     if (!answer) reveal('kept');
     else if (answer.state) reveal(answer.state === 'held' ? 'held' : 'accepted');
-    else if (!answer.counted) reveal('repeat');
-    else if (answer.ordinal) screen.querySelector('.ordinal').textContent = reveal('counted', answer.ordinal.toLocaleString('en'));
+    else if (!answer.counted) {
+      const repeat = reveal('repeat');
+      if (seat) repeat.textContent = say('thanks.repeat.seat', state.seat);
+    } else if (answer.ordinal) reveal('counted').querySelector('.ordinal').textContent = answer.ordinal.toLocaleString('en');
     if (answer) {
-      screen.querySelector('.receipt').textContent = reveal('proof', answer.receipt);
+      reveal('proof').querySelector('.receipt').textContent = answer.receipt;
     } else {
       screen.querySelector('.keepsake').classList.add('unsent');
       const lasting = outbox.lasting(state.id);
@@ -49,7 +53,7 @@
     screen.querySelector('.again').addEventListener('click', () => canyu.remove(key));
     root.textContent = '';
     root.appendChild(screen);
-    if (answer) canyu.thanks(root, answer.state); // what only waits is in no count yet
+    if (answer) canyu.thanks(root, !answer.counted); // a repeat adds nothing, and what waits is in no count yet
     root.querySelector('h2').focus();
     window.scrollTo(0, 0);
   };
@@ -128,6 +132,7 @@
     boxes.forEach((box) => { box.checked = true; });
     field('id').value = state.id;
     state.sent = Date.now();
+    if (s.seat) state.seat = s.seat;
     delete state.message;
     keep();
     button.setAttribute('aria-disabled', 'true');

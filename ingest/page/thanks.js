@@ -1,9 +1,9 @@
 // The keepsake: how many of the school there are by now, a name that stays in this
 // browser, and the printer.
-canyu.thanks = (root, waits) => {
+canyu.thanks = (root, uncounted) => {
   'use strict';
   const school = root.querySelector('.school[data-counts]');
-  if (school && !waits) {
+  if (school && !uncounted) {
     fetch(school.dataset.counts).then((reply) => (reply.ok ? reply.json() : null)).then((counts) => {
       const n = counts && counts.participants && counts.participants[school.dataset.role];
       if (!n) return;

@@ -28,6 +28,7 @@ test('the whole flow, with its motion', async ({ browser, site, school, counts }
   await expect(page.getByRole('heading', { name: '感谢你的参与' })).toBeFocused();
   await expect(page.getByText('你是第')).toBeVisible();
   await expect(page.getByText('加上你，全校已有 1 位同学参与')).toBeVisible();
+  await expect(page.getByText('三年级2班 · 17号')).toBeVisible();
   await receipt(page);
   await page.getByLabel('写上名字').fill('李小明');
   await expect(page.locator('.card-name')).toHaveText('李小明');
@@ -56,7 +57,7 @@ test('the whole flow without JavaScript', async ({ browser, site, school, counts
   await expect(page.getByText('加上你，全校已有 1 位同学参与')).toBeVisible();
   const first = await receipt(page);
   await page.reload(); // the form once more
-  await expect(page.getByText('你的参与已经计入，只计一次。')).toBeVisible();
+  await expect(page.getByText('17号已经参与过，只计一次。')).toBeVisible();
   expect(await receipt(page)).toBe(first);
   // A class at one screen works too: each seat is a link.
   await page.goto(form(school, '&mode=class'));
@@ -116,10 +117,14 @@ test('double click, and the same seat in two tabs', async ({ page, context, site
   const other = await context.newPage();
   await other.goto(form(school));
   await rites(other);
-  await other.getByLabel('座号').fill('6');
+  await other.getByLabel('座号').fill('６');
   await submit(other);
-  await expect(other.getByText('你的参与已经计入，只计一次。')).toBeVisible();
+  await expect(other.getByText('6号已经参与过，只计一次。如果不是你提交的，请检查座号。')).toBeVisible();
+  await expect(other.getByText('三年级2班 · 6号')).toBeVisible(); // so a slip is seen
   expect(await receipt(other)).toBe(first);
+  await other.reload();
+  await expect(other.getByText('三年级2班 · 6号')).toBeVisible();
+  await expect(other.getByText('加上你')).toBeHidden();
   expect((await counts()).participants.student).toBe(1);
 });
 

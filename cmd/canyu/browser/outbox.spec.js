@@ -58,7 +58,7 @@ test('the network goes after the server has counted', async ({ page, context, sc
   await page.goto(form(school));
   await submit(page, 10);
   const first = await receipt(page);
-  await expect(page.getByText('你的参与已经计入，只计一次。')).toBeVisible();
+  await expect(page.getByText('10号已经参与过，只计一次。')).toBeVisible();
   const got = await counts();
   expect(got.participants.student).toBe(1);
   await page.reload();
