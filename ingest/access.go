@@ -76,7 +76,7 @@ func (g *Gate) opens(s canyu.Scope) string {
 	var page string
 	switch s.Kind {
 	case canyu.ClassScope:
-		q = url.Values{"school": {s.School.String()}, "grade": {fmt.Sprint(s.Grade)}, "class": {fmt.Sprint(s.Class)}}
+		q = url.Values{"school": {s.School.String()}, "grade": {fmt.Sprint(s.Grade)}, "class": {fmt.Sprint(s.Class)}, "mode": {"class"}}
 		page = "/a/" + g.activityFor(s)
 	case canyu.SchoolScope:
 		page = "/school/" + s.School.String()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -17,6 +18,8 @@ import (
 // gridView is the class as its seats.
 type gridView struct {
 	Seats      []gridSeat
+	Tally      string // as the ledger has it; "" where that is not told
+	Left       string // the seats that are still to come, once they are the fewer
 	Steps      []stepView
 	Messages   bool
 	SeatsURL   string // who is done; "" for browsers that opened no class link
@@ -73,9 +76,23 @@ func (p *pageRequest) classGrid(s *Server, sc *canyu.School, grade uint8, class 
 		v.SeatsURL = "/v1/activities/" + p.a.ID + "/seats?school=" + sc.Code.String() + "&grade=" + strconv.Itoa(int(grade)) + "&class=" + strconv.Itoa(int(class))
 		done, _ = s.seatsDone(s.activities[p.a.ID], canyu.Class{School: sc.Code, Grade: grade, Number: class}, enrolled) // it will be asked again
 	}
+	var left []string
 	for n := 1; n <= enrolled; n++ {
 		at.seat = strconv.Itoa(n)
-		v.Seats = append(v.Seats, gridSeat{n, p.url(at), n < len(done) && done[n]})
+		seat := gridSeat{n, p.url(at), n < len(done) && done[n]}
+		v.Seats = append(v.Seats, seat)
+		if !seat.Done {
+			left = append(left, at.seat)
+		}
+	}
+	if count := enrolled - len(left); done != nil {
+		v.Tally = p.T.Say("class.all", count, enrolled)
+		if len(left) > 0 {
+			v.Tally = p.T.Say("class.tally", count, enrolled)
+		}
+		if len(left) > 0 && len(left) <= count {
+			v.Left = p.T.Say("class.left", strings.Join(left, ", "))
+		}
 	}
 	p.tell(canyu.Student, p.a.Policy(sc.Region), v.Messages)
 	p.Class = v

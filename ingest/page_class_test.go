@@ -1,11 +1,15 @@
 package ingest_test
 
 import (
+	"net/http/cookiejar"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/ingest"
 )
 
 // A class at one screen without scripts: each seat is a link, and the thanks lead back.
@@ -43,6 +47,35 @@ func TestPageOfAClassAtOneScreen(t *testing.T) {
 	w, _ = newSite(t, byName, duringQingming, readRosterFile(t, "roster.csv"))
 	if s := w.get("/a/qingming-2017?school=3418020001&grade=3&class=1&mode=class"); len(s.all("form")) != 1 || s.links()["全班用一块屏幕"] != "" {
 		t.Error("pupils known by name have seats")
+	}
+}
+
+// A class link opens the seats, and says which are still to come.
+func TestPageOfAClassLink(t *testing.T) {
+	t.Parallel()
+	var links *canyu.Keyring
+	w, _ := newSiteOf(t, qingming(), duringQingming, readRosterFile(t, "roster.csv"), func(c *ingest.Config) {
+		links = canyu.NewKeyring(c.Secret, "a")
+		c.Links = links
+	})
+	const class = "/a/qingming-2017?school=3418020001&grade=3&class=1&mode=class"
+	for seat := 1; seat <= 26; seat++ {
+		w.send(w.get(class+"&seat="+strconv.Itoa(seat)), url.Values{"steps": bothSteps})
+	}
+	token, err := links.Sign(canyu.Scope{Kind: canyu.ClassScope, Region: 341802, School: 3418020001, Grade: 3, Class: 1}, time.Date(2017, 5, 1, 0, 0, 0, 0, shanghai))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.http.Jar, err = cookiejar.New(nil); err != nil {
+		t.Fatal(err)
+	}
+	grid := w.get("/link/" + token)
+	grid.shows("请点自己的座号", "已参与 26 / 52", "未参与座号：27, 28, 29,", "51, 52")
+	w.send(w.follow(grid, "27"), url.Values{"steps": bothSteps})
+	w.get(class).shows("已参与 27 / 52", "未参与座号：28, 29,")
+	w.http.Jar = nil
+	if s := w.get(class); strings.Contains(s.text(), "未参与") {
+		t.Errorf("who holds no link is told who is missing: %s", s.text())
 	}
 }
 

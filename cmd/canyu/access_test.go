@@ -305,7 +305,7 @@ func TestLinkExchange(t *testing.T) {
 		scope canyu.Scope
 		to    string
 	}{
-		{canyu.Scope{Kind: canyu.ClassScope, Region: 341802, School: 3418020001, Grade: 3, Class: 2}, "/a/hall?class=2&grade=3&school=3418020001"},
+		{canyu.Scope{Kind: canyu.ClassScope, Region: 341802, School: 3418020001, Grade: 3, Class: 2}, "/a/hall?class=2&grade=3&mode=class&school=3418020001"},
 		{canyu.Scope{Kind: canyu.SchoolScope, Region: 341802, School: 3418020001}, "/school/3418020001"},
 		{canyu.Scope{Kind: canyu.SchoolScope, Activity: "hall", Region: 341802, School: 3418020001}, "/school/3418020001?activity=hall"},
 		{canyu.Scope{Kind: canyu.RegionScope, Region: 341802}, "/bureau/341802"},

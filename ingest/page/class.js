@@ -12,6 +12,7 @@
   const steps = JSON.parse(root.dataset.steps);
   const seats = [...root.querySelectorAll('[data-seat]')];
   const tally = document.getElementById('tally');
+  const missing = document.getElementById('left');
   const thanks = document.getElementById('thanked');
   const who = rite.querySelector('.who');
   const writing = document.getElementById('writing'); // whether messages are asked for
@@ -40,6 +41,9 @@
     const left = [...waiting].filter((n) => !done.has(n)).length;
     tally.textContent = say(done.size < seats.length ? 'class.tally' : 'class.all', done.size, seats.length) +
       (left ? say('class.tally.waiting', left) : '');
+    const open = seats.map((element) => Number(element.dataset.seat)).filter((n) => !done.has(n));
+    missing.textContent = say('class.left', open.join(', '));
+    missing.hidden = !root.dataset.seats || !open.length || open.length > done.size;
     return { waiting, done };
   };
 

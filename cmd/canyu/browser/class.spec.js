@@ -79,17 +79,26 @@ test('a class offline for a while is caught up in one array', async ({ page, con
 });
 
 test('a class link shows who is done, also elsewhere', async ({ page, site, school, canyu }) => {
-  const post = await fetch(site.url + '/v1/participations', { method: 'POST', headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify([4, 5].map((seat) => ({ activity: site.activities.open, school: school.code, grade: 3, class: 2, role: 'student', seat }))) });
-  expect(post.status).toBe(200);
+  const post = async (all) => fetch(site.url + '/v1/participations', { method: 'POST', headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(all.map((seat) => ({ activity: site.activities.open, school: school.code, grade: 3, class: 2, role: 'student', seat }))) });
+  expect((await post([4, 5])).status).toBe(200);
   await page.goto(form(school, '&mode=class'));
   await tally(page, '已参与 0 / 45'); // nobody may ask
   const printed = await canyu('link', 'class', school.code, '3', '2', '--activity', site.activities.open);
   await page.goto(new URL(printed.match(/\/link\/\S+/)[0], site.url).href);
   expect(page.url()).toContain(school.code);
-  await page.getByRole('link', { name: '全班用一块屏幕' }).click();
   await tally(page, '已参与 2 / 45');
   await expect(page.locator('.seats .done')).toHaveText(['4', '5']);
+  await expect(page.locator('#left')).toBeHidden(); // nearly all
+  expect((await post(range(7, 45))).status).toBe(200);
+  await page.reload();
+  await tally(page, '已参与 41 / 45');
+  await expect(page.locator('#left')).toHaveText('未参与座号：1, 2, 3, 6');
+  await pupils(page, [3]);
+  await expect(page.locator('#left')).toHaveText('未参与座号：1, 2, 6');
+  const plain = await (await page.request.get(page.url())).text(); // without scripts
+  expect(plain).toContain('已参与 42 / 45');
+  expect(plain).toContain('未参与座号：1, 2, 6');
 });
 
 test('messages are asked for where the teacher wants them', async ({ page, school, counts }) => {
