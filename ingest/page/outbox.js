@@ -199,13 +199,20 @@ window.canyu = (() => {
     setTimeout(bar, 4 * SECOND);
   };
 
+  // lasting: it is still there when the tab has been closed.
+  const lasting = (key) => {
+    try { return window.localStorage.getItem(OUT + key) !== null; } catch (e) { return false; }
+  };
+
   // The line that says what is still here. It waits a moment: mostly all is well.
   const element = document.getElementById('outbox');
   const bar = () => {
     if (!element) return;
-    const late = pending().filter((item) => Date.now() - item.at > 3 * SECOND || get(WAIT)).length;
+    const late = pending().filter((item) => Date.now() - item.at > 3 * SECOND || get(WAIT));
+    const kept = late.filter((item) => lasting(item.s.id)).length;
+    const here = late.length - kept;
     const refused = keys(ANSWER).map((key) => ({ key, value: get(key) })).filter(({ value }) => value && value.refused);
-    const shown = late + '/' + refused.map(({ key }) => key).join();
+    const shown = [kept, here] + '/' + refused.map(({ key }) => key).join();
     if (element.dataset.shown === shown) return;
     element.dataset.shown = shown;
     element.textContent = '';
@@ -214,7 +221,8 @@ window.canyu = (() => {
       p.textContent = text;
       return element.appendChild(p);
     };
-    if (late) line(say('live.waiting', late));
+    if (kept) line(say('live.waiting', kept));
+    if (here) line(say('live.waiting.here', here));
     for (const { key, value } of refused) {
       const reason = say('live.refused.' + value.refused);
       const p = line(value.seat ? say('live.refused.seat.of', value.seat, reason) : reason);
@@ -243,10 +251,6 @@ window.canyu = (() => {
     sooner(); // somebody has come back
   }, 0);
 
-  // lasting: it is still there when the tab has been closed.
-  const lasting = (key) => {
-    try { return window.localStorage.getItem(OUT + key) !== null; } catch (e) { return false; }
-  };
   const outbox = { add, pending, lasting, answer, seats, forget: (key) => remove(ANSWER + key), onchange: (f) => listeners.push(f) };
   return { say, id, get, put, remove, outbox, session };
 })();

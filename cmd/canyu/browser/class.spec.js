@@ -68,7 +68,7 @@ test('a class offline for a while is caught up in one array', async ({ page, con
   await pupils(page, range(1, 20));
   await tally(page, '已参与 0 / 45，待送出 20');
   await expect(page.locator('.seats .waiting')).toHaveCount(20);
-  await expect(page.locator('#outbox')).toContainText('有 20 份提交存在这台电脑里');
+  await expect(page.locator('#outbox')).toContainText('有 20 份提交存在这台设备里');
   expect((await counts()).participants.student).toBe(0);
   sizes.length = 0;
   await context.setOffline(false);

@@ -18,8 +18,8 @@ test('offline, then online', async ({ page, context, school, counts }) => {
   await page.getByLabel('座号').fill('8');
   await page.getByLabel('寄语').fill('永远怀念');
   await page.getByRole('button', { name: '提交' }).click();
-  await expect(page.getByRole('heading', { name: '已存在这台电脑里' })).toBeVisible();
-  await expect(page.getByText('有 1 份提交存在这台电脑里，还没有送出')).toBeVisible();
+  await expect(page.getByRole('heading', { name: '已存在这台设备里' })).toBeVisible();
+  await expect(page.getByText('有 1 份提交存在这台设备里，还没有送出')).toBeVisible();
   await expect(page.locator('.receipt')).toBeHidden();
   expect((await counts()).participants.student).toBe(0);
   await context.setOffline(false);
@@ -76,7 +76,7 @@ test('the browser is closed and opened again', async ({ site, school, counts }) 
   await context.setOffline(true);
   await page.getByLabel('座号').fill('11');
   await page.getByRole('button', { name: '提交' }).click();
-  await expect(page.getByRole('heading', { name: '已存在这台电脑里' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: '已存在这台设备里' })).toBeVisible();
   await context.close();
   expect((await counts()).participants.student).toBe(0);
   context = await chromium.launchPersistentContext(profile, options);
@@ -146,5 +146,9 @@ test('a name waits in its tab only', async ({ page, context, school }) => {
   await expect(page.getByText('它只留在这个页面里，请先不要关闭。')).toBeVisible();
   expect(await page.evaluate(() => JSON.stringify({ ...localStorage }))).not.toContain('欧阳');
   await page.reload();
-  await expect(page.getByText('有 1 份提交存在这台电脑里')).toBeVisible();
+  await expect(page.locator('#outbox')).toHaveText('有 1 份提交只留在这个页面里，还没有送出；送出前请不要关闭。');
+  await page.goto(form(school)); // in the same tab, a pupil without a name
+  await submit(page, 16);
+  await expect(page.locator('#outbox')).toContainText('有 1 份提交存在这台设备里，还没有送出；网络恢复后自动送出。');
+  await expect(page.locator('#outbox')).toContainText('有 1 份提交只留在这个页面里');
 });
