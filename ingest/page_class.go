@@ -19,7 +19,7 @@ import (
 type gridView struct {
 	Seats      []gridSeat
 	Tally      string // as the ledger has it; "" where that is not told
-	Left       string // the seats that are still to come, once they are the fewer
+	Left       string // the seats that are still to come, once they are the fewer; or who is told
 	Steps      []stepView
 	Messages   bool
 	SeatsURL   string // who is done; "" for browsers that opened no class link
@@ -72,9 +72,14 @@ func (p *pageRequest) classGrid(s *Server, sc *canyu.School, grade uint8, class 
 		v.Messages = v.Messages || step == messageStep
 	}
 	var done []bool
-	if !p.a.Policy(sc.Region).NoNotYet && s.gate.Check(p.ctx, canyu.Scope{Kind: canyu.ClassScope, Activity: p.a.ID, Region: sc.Region, School: sc.Code, Grade: int(grade), Class: int(class)}) == nil {
+	link := canyu.Scope{Kind: canyu.ClassScope, Activity: p.a.ID, Region: sc.Region, School: sc.Code, Grade: int(grade), Class: int(class)}
+	switch {
+	case p.a.Policy(sc.Region).NoNotYet: // nobody is told
+	case s.gate.Check(p.ctx, link) == nil:
 		v.SeatsURL = "/v1/activities/" + p.a.ID + "/seats?school=" + sc.Code.String() + "&grade=" + strconv.Itoa(int(grade)) + "&class=" + strconv.Itoa(int(class))
 		done, _ = s.seatsDone(s.activities[p.a.ID], canyu.Class{School: sc.Code, Grade: grade, Number: class}, enrolled) // it will be asked again
+	default:
+		v.Left = p.T.Say("class.link")
 	}
 	var left []string
 	for n := 1; n <= enrolled; n++ {

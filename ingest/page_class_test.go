@@ -74,8 +74,14 @@ func TestPageOfAClassLink(t *testing.T) {
 	w.send(w.follow(grid, "27"), url.Values{"steps": bothSteps})
 	w.get(class).shows("已参与 27 / 52", "未参与座号：28, 29,")
 	w.http.Jar = nil
-	if s := w.get(class); strings.Contains(s.text(), "未参与") {
-		t.Errorf("who holds no link is told who is missing: %s", s.text())
+	if s := w.get(class); strings.Contains(s.text(), "未参与") || strings.Contains(s.text(), " / 52") || !strings.Contains(s.text(), "打开班级链接") {
+		t.Errorf("who holds no link is told: %s", s.text())
+	}
+	quiet := qingming()
+	quiet.Policies = map[canyu.Region]canyu.Policy{canyu.Nation: {NoNotYet: true}}
+	w, _ = newSite(t, quiet, duringQingming, readRosterFile(t, "roster.csv"))
+	if s := w.get(class); len(s.links()) < 52 || strings.Contains(s.text(), "班级链接") {
+		t.Errorf("a link is to tell what nobody is told: %s", s.text())
 	}
 }
 

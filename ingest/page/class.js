@@ -19,6 +19,7 @@
   const message = rite.querySelector('.message');
   const text = message && message.querySelector('textarea');
   let told = new Set(seats.filter((element) => element.classList.contains('done')).map((element) => Number(element.dataset.seat))); // by the server
+  let known = Boolean(tally.textContent); // it has told: else only what was sent from here is known
   let seat = 0;
 
   const numbers = () => {
@@ -39,11 +40,13 @@
       element.setAttribute('aria-label', say('class.seat', n) + (state ? ' ' + say('class.' + state) : ''));
     }
     const left = [...waiting].filter((n) => !done.has(n)).length;
-    tally.textContent = say(done.size < seats.length ? 'class.tally' : 'class.all', done.size, seats.length) +
+    tally.textContent = say(done.size === seats.length ? 'class.all' : known ? 'class.tally' : 'class.tally.here', done.size, seats.length) +
       (left ? say('class.tally.waiting', left) : '');
-    const open = seats.map((element) => Number(element.dataset.seat)).filter((n) => !done.has(n));
-    missing.textContent = say('class.left', open.join(', '));
-    missing.hidden = !root.dataset.seats || !open.length || open.length > done.size;
+    if (known) {
+      const open = seats.map((element) => Number(element.dataset.seat)).filter((n) => !done.has(n));
+      missing.textContent = say('class.left', open.join(', '));
+      missing.hidden = !open.length || open.length > done.size;
+    }
     return { waiting, done };
   };
 
@@ -155,6 +158,7 @@
       if (reply.status === 401 || reply.status === 403) return; // the link has expired
       if (reply.ok) {
         told = new Set((await reply.json()).done);
+        known = true;
         draw();
       }
     } catch (e) { /* later */ }
@@ -163,5 +167,5 @@
   outbox.onchange(draw);
   aim(seats[0], true);
   draw();
-  if (root.dataset.seats) setTimeout(ask, 20000 * Math.random());
+  if (root.dataset.seats) setTimeout(ask, known ? 20000 * Math.random() : 0);
 })();

@@ -26,7 +26,7 @@ const tally = (page, words) => expect(page.locator('#tally')).toHaveText(words);
 test('45 seats at one screen, some by keyboard', async ({ page, site, school, counts }) => {
   await page.goto(form(school));
   await page.getByRole('link', { name: '全班用一块屏幕' }).click();
-  await tally(page, '已参与 0 / 45');
+  await tally(page, '本机已提交 0 / 45');
   // By keyboard: Tab to the seats, arrows, Enter.
   await page.locator('[data-seat="1"]').focus();
   await page.keyboard.press('ArrowRight');
@@ -66,14 +66,14 @@ test('a class offline for a while is caught up in one array', async ({ page, con
   await page.goto(form(school, '&mode=class'));
   await context.setOffline(true);
   await pupils(page, range(1, 20));
-  await tally(page, '已参与 0 / 45，待送出 20');
+  await tally(page, '本机已提交 0 / 45，待送出 20');
   await expect(page.locator('.seats .waiting')).toHaveCount(20);
   await expect(page.locator('#outbox')).toContainText('有 20 份提交存在这台设备里');
   expect((await counts()).participants.student).toBe(0);
   sizes.length = 0;
   await context.setOffline(false);
   await page.reload(); // as after a restart
-  await tally(page, '已参与 20 / 45');
+  await tally(page, '本机已提交 20 / 45');
   expect(Math.max(...sizes)).toBe(20);
   expect((await counts()).participants.student).toBe(20);
 });
@@ -83,13 +83,15 @@ test('a class link shows who is done, also elsewhere', async ({ page, site, scho
     body: JSON.stringify(all.map((seat) => ({ activity: site.activities.open, school: school.code, grade: 3, class: 2, role: 'student', seat }))) });
   expect((await post([4, 5])).status).toBe(200);
   await page.goto(form(school, '&mode=class'));
-  await tally(page, '已参与 0 / 45'); // nobody may ask
+  await tally(page, '本机已提交 0 / 45'); // nobody may ask
+  await expect(page.getByText('打开班级链接，可看到全班已参与的座号。')).toBeVisible();
   const printed = await canyu('link', 'class', school.code, '3', '2', '--activity', site.activities.open);
   await page.goto(new URL(printed.match(/\/link\/\S+/)[0], site.url).href);
   expect(page.url()).toContain(school.code);
   await tally(page, '已参与 2 / 45');
   await expect(page.locator('.seats .done')).toHaveText(['4', '5']);
   await expect(page.locator('#left')).toBeHidden(); // nearly all
+  await expect(page.getByText('打开班级链接')).toBeHidden();
   expect((await post(range(7, 45))).status).toBe(200);
   await page.reload();
   await tally(page, '已参与 41 / 45');
@@ -111,6 +113,6 @@ test('messages are asked for where the teacher wants them', async ({ page, schoo
   await page.getByLabel('寄语', { exact: true }).fill('永远怀念');
   await page.getByRole('button', { name: '完成' }).click();
   expect((await sent).postDataJSON()).toMatchObject({ seat: 9, message: '永远怀念', steps: ['bow', 'flower', 'message'] });
-  await tally(page, '已参与 1 / 45');
+  await tally(page, '本机已提交 1 / 45');
   expect((await counts()).participants.student).toBe(1);
 });
