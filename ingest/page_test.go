@@ -37,7 +37,7 @@ func TestPageFromCountyToThanks(t *testing.T) {
 	}
 
 	thanks := w.send(form, url.Values{"steps": bothSteps, "seat": {"１７"}, "message": {"铭记历史"}})
-	thanks.shows("感谢你的参与", "三年级1班 · 17号", "你是第 1 位参与者", "加上你，全校已有 1 位同学参与", "回执")
+	thanks.shows("感谢你的参与", "三年级1班 · 17号", "你是第 1 位参与者", "加上你，全校已有 1 位同学参与", "回执", "老师可以用它核对")
 	if thanks.status != 200 || strings.Contains(thanks.text(), "已经") {
 		t.Errorf("%d: %s", thanks.status, thanks.text())
 	}
@@ -63,7 +63,10 @@ func TestPageFromCountyToThanks(t *testing.T) {
 		t.Error("a teacher is asked for a seat")
 	}
 	w.send(teacher, url.Values{"steps": bothSteps, "name": {"欧阳测试"}}).shows("你是第 4 位参与者")
-	w.send(teacher, url.Values{"steps": bothSteps, "name": {"欧阳测试"}}).shows("你的参与已经计入，只计一次。")
+	same := w.send(teacher, url.Values{"steps": bothSteps, "name": {"欧阳测试"}})
+	if same.shows("你的参与已经计入，只计一次。", "回执"); strings.Contains(same.text(), "核对") {
+		t.Error("a teacher's receipt is said to be checked, which no page does")
+	}
 
 	// What the script does.
 	resp, err := w.http.Post("http://canyu/v1/participations", "application/json", strings.NewReader(

@@ -261,7 +261,7 @@ func TestPagesOfASchool(t *testing.T) {
 	}
 	for form, want := range map[string]string{
 		"of=3.1&receipt=" + strings.ToLower(receipt): "三年级1班 5 号学生，已计入",
-		"of=1.1&receipt=" + receipt:                  "没有这张回执",
+		"of=1.1&receipt=" + receipt:                  "一年级1班的学生中没有这张回执。家长、教师的回执不能在这里核对。",
 		"of=&receipt=" + receipt:                     "请选择班级",
 	} {
 		if got := v.check(form, county); !strings.Contains(got, want) {
