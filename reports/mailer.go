@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -45,15 +46,64 @@ type DKIM struct {
 	KeyFile          string // PEM, RSA or Ed25519
 }
 
-// NewMailer checks the configuration. It does not connect.
-func NewMailer(c MailConfig) (Mailer, error) {
-	from, err := netmail.ParseAddress(c.From)
-	if err != nil {
-		return nil, fmt.Errorf("smtp from %q: %w", c.From, err)
+// ports by scheme, where the URL names none.
+var ports = map[string]string{"smtp": "587", "smtps": "465", "smtp+plain": "25"}
+
+// CheckMail tells what is wrong with a configuration whatever its files hold.
+func CheckMail(c MailConfig) error {
+	_, _, err := c.parse()
+	return err
+}
+
+func (c *MailConfig) parse() (from *netmail.Address, u *url.URL, err error) {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if from, err = netmail.ParseAddress(c.From); c.From == "" {
+		wrong("smtp.from: missing")
+	} else if err != nil {
+		wrong("smtp.from %q: want an address such as canyu@example.org", c.From)
 	}
-	u, err := url.Parse(c.URL)
+	const want = "want smtp://, smtps:// or smtp+plain:// and a host, such as smtp://canyu@mail.example.org:587"
+	if u, err = url.Parse(c.URL); err != nil {
+		wrong("smtp.url: the URL cannot be read: " + want) // its text may hold a password
+		return nil, nil, errors.Join(errs...)
+	}
+	switch port, err := strconv.ParseUint(cmp.Or(u.Port(), ports[u.Scheme]), 10, 16); {
+	case u.Scheme == "outbox":
+		if outboxDir(u) == "" {
+			wrong("outbox: needs a folder")
+		}
+	case ports[u.Scheme] == "":
+		wrong("smtp.url: scheme %q: "+want, u.Scheme)
+	case u.Hostname() == "":
+		wrong("smtp.url: names no host: " + want)
+	case err != nil || port == 0:
+		wrong("smtp.url: port %s: want 1–65535", u.Port())
+	case u.Scheme == "smtp+plain" && !c.AllowPlain && !here(u.Hostname()):
+		wrong("smtp.url: mails to %s would travel unencrypted: use smtp:// or smtps://, or smtp.allow_plain", u.Hostname())
+	}
+	return from, u, errors.Join(errs...)
+}
+
+func here(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// outboxDir is the folder of an outbox, or "".
+func outboxDir(u *url.URL) string {
+	dir := filepath.Join(u.Host, filepath.FromSlash(u.Path), u.Opaque)
+	if dir == "." {
+		return ""
+	}
+	return dir
+}
+
+// NewMailer checks the configuration, its files too. It does not connect.
+func NewMailer(c MailConfig) (Mailer, error) {
+	from, u, err := c.parse()
 	if err != nil {
-		return nil, errors.New("smtp: the URL cannot be read") // its text may hold a password
+		return nil, err
 	}
 	p := post{from: from, pace: &pace{perMinute: c.PerMinute}}
 	if c.DKIM.Domain != "" {
@@ -62,27 +112,13 @@ func NewMailer(c MailConfig) (Mailer, error) {
 		}
 	}
 	if u.Scheme == "outbox" {
-		dir := filepath.Join(u.Host, filepath.FromSlash(u.Path), u.Opaque)
-		if dir == "" || dir == "." {
-			return nil, errors.New("smtp: outbox: needs a folder")
-		}
-		return &outbox{post: p, dir: dir}, nil
+		return &outbox{post: p, dir: outboxDir(u)}, nil
 	}
 	s := &server{post: p, host: u.Hostname(), timeout: c.Timeout}
 	if s.timeout == 0 {
 		s.timeout = 30 * time.Second
 	}
-	if s.host == "" {
-		return nil, errors.New("smtp: the URL names no host")
-	}
-	port := map[string]string{"smtp": "587", "smtps": "465", "smtp+plain": "25"}[u.Scheme]
-	if port == "" {
-		return nil, fmt.Errorf("smtp: scheme %q: want smtp, smtps, smtp+plain or outbox", u.Scheme)
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	s.address = net.JoinHostPort(s.host, port)
+	s.address = net.JoinHostPort(s.host, cmp.Or(u.Port(), ports[u.Scheme]))
 	// SMTPUTF8 for plain addresses would only make a relay that cannot pass it on bounce the mail.
 	s.options = []mail.Option{mail.WithTimeout(s.timeout), mail.WithoutNoop(), mail.WithoutSMTPUTF8()}
 	if err := s.security(u, c); err != nil {
@@ -104,14 +140,14 @@ func NewMailer(c MailConfig) (Mailer, error) {
 func newSigner(c DKIM) (*mail.DKIMSigner, error) {
 	pem, err := os.ReadFile(c.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("dkim: cannot read the key: %w", err)
+		return nil, fmt.Errorf("smtp.dkim.key_file: cannot be read: %w", err)
 	}
 	key, err := mail.PrivKeyFromPEM(pem)
 	if err != nil {
-		return nil, fmt.Errorf("dkim: cannot read the key %s: %w", c.KeyFile, err)
+		return nil, fmt.Errorf("smtp.dkim.key_file %s: holds no key: %w", c.KeyFile, err)
 	}
 	if c.Selector == "" {
-		return nil, errors.New("dkim: selector: missing")
+		return nil, errors.New("smtp.dkim.selector: missing")
 	}
 	return mail.NewDKIMSigner(c.Domain, c.Selector, key), nil
 }
@@ -174,11 +210,11 @@ func (s *server) security(u *url.URL, c MailConfig) error {
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
-			return fmt.Errorf("smtp: cannot read the CA file: %w", err)
+			return fmt.Errorf("smtp.ca_file: cannot be read: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("smtp: %s holds no certificate", c.CAFile)
+			return fmt.Errorf("smtp.ca_file %s: holds no certificate", c.CAFile)
 		}
 	}
 	switch u.Scheme {
@@ -188,10 +224,6 @@ func (s *server) security(u *url.URL, c MailConfig) error {
 	case "smtp":
 		s.options = append(s.options, mail.WithTLSPolicy(mail.TLSMandatory), mail.WithTLSConfig(config))
 	default:
-		ip := net.ParseIP(s.host)
-		if here := s.host == "localhost" || ip != nil && ip.IsLoopback(); !here && !c.AllowPlain {
-			return fmt.Errorf("smtp: mails to %s would travel unencrypted: use smtp:// or smtps://, or allow it", s.host)
-		}
 		s.options = append(s.options, mail.WithTLSPolicy(mail.NoTLS))
 	}
 	return nil

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/canyu/canyu"
@@ -18,9 +22,10 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 	if err != nil {
 		return fmt.Errorf("the configuration has mistakes:\n%w", err)
 	}
-	calendar, err := s.checkPlans()
-	if err != nil {
-		return err
+	warnings, err := s.checkSecrets()
+	calendar, wrong := s.servable()
+	if err := errors.Join(err, wrong); err != nil {
+		return fmt.Errorf("the configuration has mistakes:\n%w", err)
 	}
 	for _, a := range s.activities {
 		fmt.Fprintf(out, "activity %s: %s to %s, %d steps, reports at %02d:%02d to %d regions and %d schools\n",
@@ -31,11 +36,50 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 		explainPolicy(out, a)
 		warnConsent(out, a, s.notices[a.ID])
 	}
+	for _, warning := range warnings {
+		fmt.Fprintln(out, "warning:", warning)
+	}
 	if year := calendar.Missing(time.Now()); year != 0 {
 		fmt.Fprintf(out, "warning: the holidays of %d are not known yet: put %d.json into the calendar folder when they are published\n", year, year)
 	}
 	fmt.Fprintln(out, "the configuration is fine")
 	return nil
+}
+
+// servable tells what keeps a server from these settings, though each of them can be
+// read: no activity, days without a calendar, mail that cannot leave.
+func (s *settings) servable() (*reports.Calendar, error) {
+	errs := []error{s.needActivities()}
+	if s.mails() {
+		_, err := s.mailer()
+		errs = append(errs, err)
+	}
+	calendar, err := s.checkPlans()
+	return calendar, errors.Join(append(errs, err)...)
+}
+
+func (s *settings) mails() bool {
+	return slices.Contains(s.Run, "reports") && s.mailConfig().URL != ""
+}
+
+// checkSecrets looks at the key and the mail server's password where it can. systemd
+// shows both to the server alone: what cannot be read here is a warning, and the mail
+// settings are looked at without the password.
+func (s *settings) checkSecrets() (warnings []error, _ error) {
+	_, err := readKey(s.keyPath())
+	if _, unread := errors.AsType[*fs.PathError](err); unread {
+		if s.KeyFile != "" {
+			warnings = append(warnings, fmt.Errorf("key_file: cannot be read here; where it is not there a server makes it: %w", err))
+		}
+		err = nil
+	}
+	if s.SMTP.PasswordFile != "" && s.mails() {
+		if _, err := os.ReadFile(s.SMTP.PasswordFile); err != nil {
+			warnings = append(warnings, fmt.Errorf("smtp.password_file: cannot be read here; a server that cannot does not start: %w", err))
+			s.SMTP.PasswordFile = ""
+		}
+	}
+	return warnings, err
 }
 
 // checkPlans holds the days of reports against the calendar.

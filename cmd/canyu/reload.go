@@ -140,10 +140,7 @@ func (c *serveCommand) again(s *settings) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := next.needActivities(); err != nil {
-		return nil, err
-	}
-	if _, err := next.checkPlans(); err != nil {
+	if _, err := next.servable(); err != nil {
 		return nil, err
 	}
 	var fixed []string

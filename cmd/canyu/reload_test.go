@@ -135,6 +135,8 @@ func TestReload(t *testing.T) {
 			{"steps: [bow, flower, message]", "steps: [bow, flower, message]\n    colour: red", "unknown key"},
 			{"identify: seat", "identify: name", "needs a restart: activities: identify and timezone of " + s.activity},
 			{"data: ", "data: /nonexistent #", "needs a restart: data"},
+			{"outbox: ", "smtp: {url: \"mail.example.org:587\", from: a@example.org} #", "smtp.url: scheme"},
+			{"outbox: ", "smtp: {url: smtp://mail.example.org, from: a@example.org, password_file: /nonexistent} #", "smtp.password_file"},
 		} {
 			before, err := os.ReadFile(s.config)
 			check(t, err)

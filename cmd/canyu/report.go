@@ -181,17 +181,37 @@ func (s *settings) sender(e *engines, log *slog.Logger) (*reports.Sender, error)
 	if err != nil {
 		return nil, err
 	}
+	sender.Mailer, err = s.mailer()
+	return sender, err
+}
+
+func (s *settings) mailer() (reports.Mailer, error) {
 	mail, err := s.mail()
 	if err != nil {
 		return nil, err
 	}
-	sender.Mailer, err = reports.NewMailer(mail)
-	return sender, err
+	return reports.NewMailer(mail)
 }
 
 // mail is how mails leave.
-func (s *settings) mail() (c reports.MailConfig, err error) {
-	c = reports.MailConfig{
+func (s *settings) mail() (reports.MailConfig, error) {
+	c := s.mailConfig()
+	if c.URL == "" {
+		return c, errors.New("reports need a mail server or a folder: give smtp or outbox")
+	}
+	if s.SMTP.PasswordFile != "" {
+		text, err := os.ReadFile(s.SMTP.PasswordFile)
+		if err != nil {
+			return c, fmt.Errorf("smtp.password_file: cannot be read: %w", err)
+		}
+		c.Password = strings.TrimSpace(string(text))
+	}
+	return c, nil
+}
+
+// mailConfig is mail but for the password in a file.
+func (s *settings) mailConfig() reports.MailConfig {
+	c := reports.MailConfig{
 		URL: s.SMTP.URL, From: s.SMTP.From, Password: os.Getenv("CANYU_SMTP_PASSWORD"), AllowPlain: s.SMTP.AllowPlain, CAFile: s.SMTP.CAFile,
 		PerMinute: s.SMTP.PerMinute,
 		DKIM:      reports.DKIM{Domain: s.SMTP.DKIM.Domain, Selector: s.SMTP.DKIM.Selector, KeyFile: s.SMTP.DKIM.KeyFile},
@@ -199,17 +219,7 @@ func (s *settings) mail() (c reports.MailConfig, err error) {
 	if s.Outbox != "" {
 		c.URL, c.From = "outbox:"+s.Outbox, cmp.Or(c.From, "canyu@localhost")
 	}
-	if c.URL == "" {
-		return c, errors.New("reports need a mail server or a folder: give smtp or outbox")
-	}
-	if s.SMTP.PasswordFile != "" {
-		text, err := os.ReadFile(s.SMTP.PasswordFile)
-		if err != nil {
-			return c, fmt.Errorf("smtp.password_file: %w", err)
-		}
-		c.Password = strings.TrimSpace(string(text))
-	}
-	return c, nil
+	return c
 }
 
 // onReports opens what a command about one activity's reports works with.

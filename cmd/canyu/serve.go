@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -69,6 +70,19 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, h *ho
 	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	group, failed := errgroup.WithContext(ctx)
 	ingestDone := make(chan struct{})
+	var scheduler *reports.Scheduler
+	if slices.Contains(s.Run, "reports") && s.hasRecipients() {
+		if scheduler, err = s.scheduler(e, log); err != nil {
+			return err
+		}
+		registry.MustRegister(scheduler)
+	}
+	var metricsListener net.Listener
+	if s.MetricsListen != "" {
+		if metricsListener, err = h.listen("metrics_listen", s.MetricsListen); err != nil {
+			return fmt.Errorf("cannot listen for metrics: %w", err)
+		}
+	}
 	public, ready := metrics, func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("ok\n") }
 	if s.MetricsListen != "" {
 		public = nil // they are told there alone
@@ -131,12 +145,8 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, h *ho
 		}
 	}
 	if s.MetricsListen != "" {
-		listener, err := h.listen("metrics_listen", s.MetricsListen)
-		if err != nil {
-			return fmt.Errorf("cannot listen for metrics: %w", err)
-		}
-		log.Info("metrics", "address", listener.Addr().String())
-		group.Go(func() error { return newMetricsServer(ready, metrics, s.Pprof).run(failed, listener, log) })
+		log.Info("metrics", "address", metricsListener.Addr().String())
+		group.Go(func() error { return newMetricsServer(ready, metrics, s.Pprof).run(failed, metricsListener, log) })
 	}
 	group.Go(func() error { return s.auditKeys(failed, e, secret, log) })
 	group.Go(func() error { return h.switches.run(failed, e.archive, s.activities, log) })
@@ -149,12 +159,7 @@ func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, h *ho
 			group.Go(func() error { return s.keepRebuilding(failed, e, secret, log) })
 		}
 	}
-	if slices.Contains(s.Run, "reports") && s.hasRecipients() {
-		scheduler, err := s.scheduler(e, log)
-		if err != nil {
-			return err
-		}
-		registry.MustRegister(scheduler)
+	if scheduler != nil {
 		group.Go(func() error { return scheduler.Run(failed) })
 	}
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest"
 	"github.com/canyu/canyu/ingest/redisledger"
+	"github.com/canyu/canyu/reports"
 	"github.com/canyu/canyu/rollup/clickhousearchive"
 )
 
@@ -131,7 +131,7 @@ func (f *Flags) settings() (*settings, error) {
 // check finds every mistake, and fills activities.
 func (s *settings) check() (errs []error) {
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+	if !isAddress(s.Listen) {
 		wrong("listen %q: want host:port such as 127.0.0.1:8080", s.Listen)
 	}
 	if s.Data == "" {
@@ -173,10 +173,12 @@ func (s *settings) check() (errs []error) {
 	if s.Connections < 0 || s.ConnectionsPerAddress < 0 {
 		wrong("connections, connections_per_address: want 0 or more")
 	}
-	if s.MetricsListen != "" {
-		if _, _, err := net.SplitHostPort(s.MetricsListen); err != nil {
-			wrong("metrics_listen %q: want host:port such as 127.0.0.1:9090", s.MetricsListen)
-		}
+	switch listens := slices.Contains(s.Run, "ingest") || slices.Contains(s.Run, "reports"); {
+	case s.MetricsListen == "":
+	case !isAddress(s.MetricsListen):
+		wrong("metrics_listen %q: want host:port such as 127.0.0.1:9090", s.MetricsListen)
+	case listens && collide(s.Listen, s.MetricsListen):
+		wrong("metrics_listen %q: listen is there: want another port", s.MetricsListen)
 	}
 	if s.Pprof && s.MetricsListen == "" {
 		wrong("pprof: needs metrics_listen, at an address that strangers do not reach")
@@ -184,8 +186,10 @@ func (s *settings) check() (errs []error) {
 	s.Links.check(wrong)
 	s.proxies(wrong)
 	s.checkReportKeys(wrong)
-	if s.SMTP.URL != "" && s.SMTP.From == "" {
-		wrong("smtp.from: missing")
+	if mail := s.mailConfig(); mail.URL != "" {
+		if err := reports.CheckMail(mail); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if d := s.SMTP.DKIM; d != (dkimSettings{}) && (d.Domain == "" || d.Selector == "" || d.KeyFile == "") {
 		wrong("smtp.dkim: give domain, selector and key_file")
@@ -236,6 +240,23 @@ func (s *settings) check() (errs []error) {
 	return errs
 }
 
+func isAddress(hostPort string) bool {
+	_, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port) // 0–65535, or a name
+	return err == nil
+}
+
+// collide reports whether one machine cannot listen on both.
+func collide(a, b string) bool {
+	host, port, err := net.SplitHostPort(a)
+	other, same, _ := net.SplitHostPort(b)
+	everywhere := func(host string) bool { return host == "" || net.ParseIP(host).IsUnspecified() }
+	return err == nil && port == same && port != "0" && port != "" && (host == other || everywhere(host) || everywhere(other))
+}
+
 // needActivities is for commands that can do nothing without one.
 func (s *settings) needActivities() error {
 	if len(s.activities) == 0 {
@@ -265,9 +286,8 @@ func (s *settings) activity(id string) (*canyu.Activity, error) {
 // secret reads the key file, and makes it where there is none. Losing or changing
 // it means that everybody counts again, which the ledger refuses (canyu.ErrKey).
 func (s *settings) secret() ([]byte, error) {
-	path := s.KeyFile
-	if path == "" {
-		path = filepath.Join(s.Data, "key")
+	path := s.keyPath()
+	if s.KeyFile == "" {
 		if err := os.MkdirAll(s.Data, 0o700); err != nil {
 			return nil, fmt.Errorf("cannot make the data folder: %w", err)
 		}
@@ -282,6 +302,10 @@ func (s *settings) secret() ([]byte, error) {
 	if err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("cannot make the key: %w", err)
 	}
+	return readKey(path)
+}
+
+func readKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the key: %w", err)
