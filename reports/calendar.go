@@ -1,10 +1,12 @@
 package reports
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -21,7 +23,7 @@ import (
 
 // ErrNoCalendar: the holidays of the year are not known. The State Council
 // announces them in November of the year before; put them into
-// calendar.d/YYYY.json beside the configuration.
+// YYYY.json in the calendar's folder.
 var ErrNoCalendar = errors.New("no holiday calendar")
 
 //go:embed calendar/*.json
@@ -44,15 +46,25 @@ type almanac struct {
 
 // holiday is one line of a calendar file, in the shape of the holiday-cn project.
 type holiday struct {
-	Name     string    `json:"name"`
-	Date     canyu.Day `json:"date"`
-	IsOffDay bool      `json:"isOffDay"`
+	Name     string     `json:"name"`
+	Date     *canyu.Day `json:"date"`
+	IsOffDay *bool      `json:"isOffDay"`
+}
+
+// published is a whole file of that project.
+type published struct {
+	Schema string    `json:"$schema"`
+	ID     string    `json:"$id"`
+	Year   int       `json:"year"`
+	Papers []string  `json:"papers"`
+	Days   []holiday `json:"days"`
 }
 
 // LoadCalendar reads the calendar that the program carries, then the files
 // YYYY.json in dir, each of which replaces its year; "" or a folder that does not
 // exist is none. A file is a list of {"name", "date", "isOffDay"}, or an object
-// with that list under "days".
+// with that list under "days". Whatever else is in one is an error: a holiday that
+// was not understood would be a working day.
 func LoadCalendar(dir string) (*Calendar, error) {
 	c := &Calendar{dir: dir}
 	a, err := readAlmanac(dir, stamp(dir))
@@ -140,26 +152,27 @@ func (a *almanac) loadYear(files fs.FS, name string) error {
 	if err != nil {
 		return err
 	}
-	var days []holiday
+	var object published
 	if strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
-		var object struct {
-			Year int       `json:"year"`
-			Days []holiday `json:"days"`
-		}
-		if err = json.Unmarshal(text, &object); err == nil && object.Year != 0 && object.Year != year {
-			err = fmt.Errorf("it is about the year %d", object.Year)
-		}
-		days = object.Days
+		err = decodeStrictly(text, &object)
 	} else {
-		err = json.Unmarshal(text, &days)
+		err = decodeStrictly(text, &object.Days)
 	}
-	if err != nil {
-		return err
+	days := object.Days
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: want a list of %s", err, aHoliday)
+	case object.Year != 0 && object.Year != year:
+		return fmt.Errorf("it is about the year %d", object.Year)
+	case len(days) == 0 && object.Year != 0 && days != nil:
+		return nil // published like this until the notice comes: nothing is known yet
+	case len(days) == 0:
+		return fmt.Errorf("has no days: want a list of %s", aHoliday)
 	}
-	if len(days) == 0 {
-		return nil // published as an empty file until the notice comes: nothing is known yet
-	}
-	for _, d := range days {
+	for i, d := range days {
+		if d.Date == nil || d.IsOffDay == nil {
+			return fmt.Errorf("days[%d]: date or isOffDay is missing: want %s", i, aHoliday)
+		}
 		// A notice also speaks of the last days of the December before.
 		if y, m, _ := d.Date.Date(); y != year && (y != year-1 || m != time.December) {
 			return fmt.Errorf("%s is not a day of %d", d.Date, year)
@@ -170,9 +183,24 @@ func (a *almanac) loadYear(files fs.FS, name string) error {
 		return y == year
 	})
 	for _, d := range days {
-		a.exceptions[d.Date] = !d.IsOffDay
+		a.exceptions[*d.Date] = !*d.IsOffDay
 	}
 	a.years[year] = true
+	return nil
+}
+
+const aHoliday = `{"name": "元旦", "date": "2026-01-01", "isOffDay": true}`
+
+// decodeStrictly knows no keys but those of into.
+func decodeStrictly(text []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more after its end")
+	}
 	return nil
 }
 

@@ -117,6 +117,31 @@ func TestCalendarOverride(t *testing.T) {
 	}
 }
 
+// What is not understood is told with its file, and is no calendar: a holiday would be
+// worked.
+func TestCalendarForm(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{}`:                  "has no days",
+		`[]`:                  "has no days",
+		`null`:                "has no days",
+		`{"2027-01-01":"元旦"}`: `unknown field "2027-01-01"`,
+		`{"year": 2027, "days": [{"name":"清明","date":"2027-04-05","isOffDay":true}], "workdays": ["2027-04-03"]}`: `unknown field "workdays"`,
+		`[{"name":"清明","date":"2027-04-05","off":true}]`:                                                          `unknown field "off"`,
+		`[{"name":"清明","date":"2027-04-05"}]`:                                                                     "days[0]: date or isOffDay is missing",
+		`[{"name":"清明","date":"2027-04-05","isOffDay":true},{"name":"清明","isOffDay":true}]`:                       "days[1]: date or isOffDay is missing",
+		`[{"name":"清明","date":"2027-04-05","isOffDay":true}] []`:                                                  "more after its end",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "2027.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := reports.LoadCalendar(dir); err == nil || !strings.Contains(err.Error(), "2027.json: ") || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func TestCalendarMissing(t *testing.T) {
 	t.Parallel()
 	c := calendar(t)

@@ -26,7 +26,8 @@ func PlannedDays(a *canyu.Activity, c *Calendar, until canyu.Day) ([]canyu.Day, 
 		if a.Report.Days != canyu.EveryDay {
 			var err error
 			if due, err = c.Working(d); err != nil {
-				return days, fmt.Errorf("activity %s: %w", a.ID, err)
+				y, _, _ := d.Date()
+				return days, fmt.Errorf("activity %s: report.days: %w: put %d.json into the folder of calendar, or let days be daily or a list", a.ID, err, y)
 			}
 		}
 		if due {

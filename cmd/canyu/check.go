@@ -40,7 +40,7 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 		fmt.Fprintln(out, "warning:", warning)
 	}
 	if year := calendar.Missing(time.Now()); year != 0 {
-		fmt.Fprintf(out, "warning: the holidays of %d are not known yet: put %d.json into the calendar folder when they are published\n", year, year)
+		fmt.Fprintf(out, "warning: the holidays of %d are not known yet: put %d.json into the folder of calendar when they are published; canyu.yaml shows its form\n", year, year)
 	}
 	fmt.Fprintln(out, "the configuration is fine")
 	return nil
@@ -90,7 +90,7 @@ func (s *settings) checkPlans() (*reports.Calendar, error) {
 	}
 	for _, a := range s.activities {
 		if _, err := reports.PlannedDays(a, calendar, a.LastDay); err != nil {
-			return nil, fmt.Errorf("activity %s: %w", a.ID, err)
+			return nil, err
 		}
 	}
 	return calendar, nil

@@ -74,3 +74,16 @@ func TestCheckWithoutThePassword(t *testing.T) {
 		t.Errorf("where nothing is mailed: %s", out)
 	}
 }
+
+// A year without holidays is told once, with the setting and the ways out.
+func TestCheckWithoutHolidays(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pair{}, "", "2031-01-06", "2031-01-08")
+	_, err := s.canyu("check")
+	want := "activity " + s.activity + ": report.days: no holiday calendar for 2031: put 2031.json into the folder of calendar, or let days be daily or a list"
+	if err == nil || !strings.Contains(err.Error(), "\n"+want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	s.change("days: working", "days: daily")
+	s.must("check")
+}

@@ -128,7 +128,7 @@ func (p *preflight) calendar() {
 		}
 	}
 	if year := calendar.Missing(p.now); year != 0 {
-		p.say(look, "calendar", "the holidays of %d are not known: put %d.json into the calendar folder when they are published", year, year)
+		p.say(look, "calendar", "the holidays of %d are not known: put %d.json into the folder of calendar when they are published; canyu.yaml shows its form", year, year)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -151,10 +152,10 @@ func TestCommandLine(t *testing.T) {
 // The sample that operators copy is loadable.
 func TestSampleConfiguration(t *testing.T) {
 	t.Parallel()
-	check := func(path, want string) {
+	check := func(path, want string, flags ...string) {
 		t.Helper()
 		out := new(syncBuffer)
-		if err := run(t.Context(), []string{"check", "--config", path}, out, out); err != nil {
+		if err := run(t.Context(), append([]string{"check", "--config", path}, flags...), out, out); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), "the configuration is fine") || !strings.Contains(out.String(), want) {
@@ -166,6 +167,13 @@ func TestSampleConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Its holidays have the form of a holiday file.
+	calendar := t.TempDir()
+	holidays := strings.ReplaceAll(regexp.MustCompile(`(?s)# \[\{"name.*?\}\]\n`).FindString(string(text)), "# ", "")
+	if err := os.WriteFile(filepath.Join(calendar, "2026.json"), []byte(holidays), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check("../../deploy/canyu.yaml", "is fine", "--calendar", calendar)
 	_, mark, found := strings.Cut(string(text), "      # schools:\n")
 	if !found {
 		t.Fatal("the sample says nothing of schools")
