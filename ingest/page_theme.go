@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/canyu/canyu"
 )
@@ -113,7 +115,11 @@ var textVerbs = regexp.MustCompile(`%(\[\d+\])?[sd]`)
 
 func (t *Theme) read(content []byte, a *canyu.Activity, wrong func(string, ...any)) {
 	var f themeFile
-	decoder := json.NewDecoder(strings.NewReader(string(content)))
+	if !utf8.Valid(content) {
+		wrong("theme.json: is no UTF-8: save it as UTF-8")
+		return
+	}
+	decoder := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(content, []byte("\ufeff"))))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&f); err != nil {
 		wrong("theme.json: %w", err)

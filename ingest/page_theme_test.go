@@ -37,6 +37,7 @@ func TestThemeMistakes(t *testing.T) {
 		want  string
 	}{
 		"no JSON":          {map[string]string{"theme.json": "{"}, "theme.json"},
+		"GB 18030":         {map[string]string{"theme.json": "{\"texts\": {\"zh-Hans\": {\"thanks\": \"\xcd\xf8\"}}}"}, "theme.json: is no UTF-8"},
 		"unknown key":      {map[string]string{"theme.json": `{"color": "#000000"}`}, "color"},
 		"no colour":        {map[string]string{"theme.json": `{"colour": "red"}`}, "want #rrggbb"},
 		"light colour":     {map[string]string{"theme.json": `{"colour": "#ff8800"}`}, "contrast of 2.4"},
@@ -67,7 +68,7 @@ func TestThemeMistakes(t *testing.T) {
 func TestTheme(t *testing.T) {
 	t.Parallel()
 	theme, err := ingest.LoadTheme(themeFolder(t, map[string]string{
-		"theme.json": `{"colour": "#8a1b1b", "texts": {"zh-Hans": {"thanks": "谢谢你，少先队员", "step.bow": "行礼"}}}`,
+		"theme.json": "\ufeff" + `{"colour": "#8a1b1b", "texts": {"zh-Hans": {"thanks": "谢谢你，少先队员", "step.bow": "行礼"}}}`,
 		"bow.svg":    smallPicture, "header.svg": smallPicture, "README.md": "where the pictures come from", ".hidden": "",
 	}), qingming())
 	if err != nil {

@@ -152,8 +152,9 @@ func (a *almanac) loadYear(files fs.FS, name string) error {
 	if err != nil {
 		return err
 	}
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))
 	var object published
-	if strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
+	if bytes.HasPrefix(text, []byte("{")) {
 		err = decodeStrictly(text, &object)
 	} else {
 		err = decodeStrictly(text, &object.Days)

@@ -89,7 +89,7 @@ func TestCalendarOverride(t *testing.T) {
 	// file of the year, and a year without a notice is an empty file.
 	write("2027.json", `{"year": 2027, "days": [{"name": "元旦", "date": "2026-12-31", "isOffDay": true},
 		{"name": "元旦", "date": "2027-01-01", "isOffDay": true}, {"name": "元旦", "date": "2027-01-03", "isOffDay": false}]}`)
-	write("2028.json", `{"year": 2028, "papers": [], "days": []}`)
+	write("2028.json", "\ufeff"+`{"year": 2028, "papers": [], "days": []}`)
 	write("2017.json", `[{"name": "清明", "date": "2017-04-05", "isOffDay": true}]`)
 	c, err := reports.LoadCalendar(dir)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 func todayInShanghai() string { return time.Now().In(time.FixedZone("", 8*3600)).Format(time.DateOnly) }
@@ -62,6 +64,29 @@ activities:
 	}
 	if strings.Contains(err.Error(), "secret-word") {
 		t.Error("a password is told")
+	}
+}
+
+// canyu.yaml is UTF-8, with or without the mark that Notepad puts before it; another
+// encoding would show pupils something else than was written.
+func TestSettingsEncoding(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "canyu.yaml")
+	settings := func(text string) error {
+		check(t, os.WriteFile(path, []byte(text), 0o600))
+		_, err := (&Flags{Config: path}).settings()
+		return err
+	}
+	text := "outbox: x\nactivities:\n" + fmt.Sprintf(week, "a", "2017-04-01", "2017-04-07")
+	if err := settings("\ufeff" + text); err != nil {
+		t.Error(err)
+	}
+	const title = "网上祭英烈"
+	legacy, err := simplifiedchinese.GB18030.NewEncoder().String(title)
+	check(t, err)
+	err = settings(strings.ReplaceAll(text, title, legacy))
+	if want := path + ": line 4: is no UTF-8: save it as UTF-8"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

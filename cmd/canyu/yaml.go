@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 )
@@ -14,6 +16,12 @@ import (
 // one mistake does not hide the others: every unknown key and every value of a
 // wrong type is told, with its path.
 func decodeYAML(text []byte, into any) []error {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	for n, line := range bytes.Split(text, []byte("\n")) {
+		if !utf8.Valid(line) { // the "ANSI" of a Chinese Windows, or UTF-16
+			return []error{fmt.Errorf("line %d: is no UTF-8: save it as UTF-8", n+1)}
+		}
+	}
 	var tree map[string]any
 	if err := yaml.Unmarshal(text, &tree); err != nil {
 		return []error{err} // no YAML at all: with line and column
