@@ -22,7 +22,7 @@ type activitySettings struct {
 	Identify       string            `yaml:"identify"`
 	Names          string            `yaml:"names"`
 	Public         publicSettings    `yaml:"public"`
-	Wall           string            `yaml:"wall"` // on | off: messages are shown, each after a review
+	Wall           onOff             `yaml:"wall"` // on | off: messages are shown, each after a review
 	Policy         policySettings    `yaml:"policy"`
 	Consent        consentSettings   `yaml:"consent"`
 	Page           pageSettings      `yaml:"page"`
@@ -70,10 +70,12 @@ func (e *activitySettings) activity() (*canyu.Activity, []error) {
 		wrong("timezone %q: want a name such as Asia/Shanghai", e.Timezone)
 		a.Zone = time.UTC
 	}
+	daysKnown := true
 	day := func(field, s string) canyu.Day {
 		d, err := canyu.ParseDay(s)
 		if err != nil {
 			wrong("%s: %w", field, err)
+			daysKnown = false
 		}
 		return d
 	}
@@ -101,14 +103,22 @@ func (e *activitySettings) activity() (*canyu.Activity, []error) {
 	e.Policy.check(wrong)
 	e.report(a, or, wrong)
 	a.Retention = e.Retention.retention(wrong)
-	if err := a.Validate(); err != nil {
-		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			errs = append(errs, joined.Unwrap()...)
-		} else {
-			errs = append(errs, err)
-		}
+	found := each(a.Validate())
+	if !daysKnown { // nothing can be before or after them
+		found = slices.DeleteFunc(found, func(err error) bool { return isAbout(err, "last_day") || isAbout(err, "report.days") })
 	}
-	return a, errs
+	return a, append(errs, found...)
+}
+
+// each are the errors that were joined.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.Clone(joined.Unwrap())
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 func (e *activitySettings) report(a *canyu.Activity, or func(s, fallback string) string, wrong func(string, ...any)) {

@@ -12,7 +12,7 @@ import (
 type consentSettings struct {
 	By       map[string]string `yaml:"by"`       // who collects, by language
 	Contact  string            `yaml:"contact"`  // whom to ask: a telephone number, an address
-	Required string            `yaml:"required"` // on | off: the form has a box to tick
+	Required onOff             `yaml:"required"` // on | off: the form has a box to tick
 	Short    map[string]string `yaml:"short"`    // instead of the words beside the form
 	Notice   map[string]string `yaml:"notice"`   // instead of the page
 }

@@ -14,25 +14,26 @@ import (
 // policySettings are switches, on or off, of the site, an activity or a region. One
 // that is not given says nothing. Where several say something, the stricter wins.
 type policySettings struct {
-	Ranking   string                    `yaml:"ranking"`
-	Voluntary string                    `yaml:"voluntary"`
-	NotYet    string                    `yaml:"not_yet"`
-	Wall      string                    `yaml:"wall"`
+	Ranking   onOff                     `yaml:"ranking"`
+	Voluntary onOff                     `yaml:"voluntary"`
+	NotYet    onOff                     `yaml:"not_yet"`
+	Wall      onOff                     `yaml:"wall"`
 	Public    publicSettings            `yaml:"public"`
 	Regions   map[string]policySettings `yaml:"regions"`
 }
 
 // policySwitch has what is stricter, and what holds where nobody says anything.
 type policySwitch struct {
-	name, strict, fallback string
-	of                     func(*policySettings) string
+	name             string
+	strict, fallback onOff
+	of               func(*policySettings) onOff
 }
 
 var policySwitches = []policySwitch{
-	{"ranking", "off", "off", func(p *policySettings) string { return p.Ranking }},
-	{"voluntary", "on", "on", func(p *policySettings) string { return p.Voluntary }},
-	{"not_yet", "off", "on", func(p *policySettings) string { return p.NotYet }},
-	{"wall", "off", "off", func(p *policySettings) string { return p.Wall }},
+	{"ranking", "off", "off", func(p *policySettings) onOff { return p.Ranking }},
+	{"voluntary", "on", "on", func(p *policySettings) onOff { return p.Voluntary }},
+	{"not_yet", "off", "on", func(p *policySettings) onOff { return p.NotYet }},
+	{"wall", "off", "off", func(p *policySettings) onOff { return p.Wall }},
 }
 
 // check tells every mistake of the switches. Those of a region can only be stricter
@@ -86,7 +87,7 @@ func (e *activitySettings) policy(site *policySettings, a *canyu.Activity) {
 	levels := []*policySettings{site, &e.Policy, &own}
 	is := func(name string) bool {
 		s := policySwitches[slices.IndexFunc(policySwitches, func(s policySwitch) bool { return s.name == name })]
-		state := ""
+		state := onOff("")
 		for _, level := range levels {
 			if said := s.of(level); said != "" && state != s.strict {
 				state = said

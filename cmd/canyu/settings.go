@@ -63,7 +63,7 @@ type settings struct {
 	RedisFile             string `yaml:"redis_file"`              // has the URL: for one with a password
 	ClickhouseFile        string `yaml:"clickhouse_file"`
 
-	Watch          string   `yaml:"watch"`           // on | off: abuse is held apart or slowed down
+	Watch          onOff    `yaml:"watch"`           // on | off: abuse is held apart or slowed down
 	TrustedProxies []string `yaml:"trusted_proxies"` // whose X-Forwarded-For is believed
 
 	activities []*canyu.Activity        // Activities, checked
@@ -100,6 +100,7 @@ func (f *Flags) settings() (*settings, error) {
 	s := &settings{Listen: "127.0.0.1:8080", Data: "data", Run: parts, SpoolLimit: 1024, BacklogLimit: 5_000_000, Rebuild: "manual", Watch: "on",
 		Links: linkSettings{Keys: []string{"a"}}, ReportKeys: []string{"a"}, Viewers: 10_000}
 	var errs []error
+	var unread []string // fields
 	if path != "" {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -107,6 +108,9 @@ func (f *Flags) settings() (*settings, error) {
 		}
 		for _, err := range decodeYAML(text, s) {
 			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+			if m, ok := errors.AsType[*mistake](err); ok {
+				unread = append(unread, m.field)
+			}
 		}
 	}
 	for _, o := range []struct{ from, to *string }{
@@ -122,7 +126,10 @@ func (f *Flags) settings() (*settings, error) {
 		s.Run = f.Run
 	}
 	errs = append(errs, s.readSecrets()...)
-	if err := errors.Join(append(errs, s.check()...)...); err != nil {
+	found := slices.DeleteFunc(s.check(), func(err error) bool { // it would be told twice, once of what nobody wrote
+		return slices.ContainsFunc(unread, func(field string) bool { return isAbout(err, field) })
+	})
+	if err := errors.Join(append(errs, found...)...); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -187,9 +194,7 @@ func (s *settings) check() (errs []error) {
 	s.proxies(wrong)
 	s.checkReportKeys(wrong)
 	if mail := s.mailConfig(); mail.URL != "" {
-		if err := reports.CheckMail(mail); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, each(reports.CheckMail(mail))...)
 	}
 	if d := s.SMTP.DKIM; d != (dkimSettings{}) && (d.Domain == "" || d.Selector == "" || d.KeyFile == "") {
 		wrong("smtp.dkim: give domain, selector and key_file")

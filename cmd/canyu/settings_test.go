@@ -67,6 +67,59 @@ activities:
 	}
 }
 
+// A value of another type is told once, with what is wanted; true and false are on and
+// off, and the other way round.
+func TestSettingsOfOtherTypes(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "canyu.yaml")
+	settings := func(text string) (*settings, error) {
+		check(t, os.WriteFile(path, []byte(text), 0o600))
+		return (&Flags{Config: path}).settings()
+	}
+	_, err := settings(`
+listen: 8080
+smtp: {url: 25, per_minute: 1.5, from: a@example.org}
+redis: [a-text-that-is-rather-longer-than-forty-letters]
+watch: sometimes
+activities:
+  - id: 2026
+    title: {en: Online memorial}
+    first_day: 2026-12-01
+    last_day: 2026/12/13
+    steps: [bow, 3]
+    required_grades: ["3"]
+    roles: [student]
+    consent: {contact: 05630000000, required: 1}
+    report: {days: [2026-12-05], ranking: 1}
+  - {id: b, title: {en: x}, first_day: 20261201, last_day: 2026-12-02, steps: [bow], roles: [student]}
+`)
+	want := strings.ReplaceAll(`P: activities[0].consent.contact: want a text: put it in quotation marks
+P: activities[0].consent.required: want on or off, got 1
+P: activities[0].id: want a text: put it in quotation marks
+P: activities[0].report.ranking: want true or false, got 1
+P: activities[0].required_grades[0]: want a whole number, got "3"
+P: activities[0].steps[1]: want a text: put it in quotation marks
+P: activities[1].first_day: want a text: put it in quotation marks
+P: listen: want a text: put it in quotation marks
+P: redis: want a text, got [a-text-that-is-rather-longer-than-forty…
+P: smtp.per_minute: want a whole number, got 1.5
+P: smtp.url: want a text: put it in quotation marks
+watch "sometimes": want on or off
+activities[0].last_day: day "2026/12/13": want a date such as 2017-04-01`, "P", path)
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+
+	s, err := settings("watch: false\npprof: on\nmetrics_listen: 127.0.0.1:9090\noutbox: x\npolicy: {ranking: on, voluntary: false}\nactivities:\n" +
+		strings.Replace(fmt.Sprintf(week, "a", "2017-04-01", "2017-04-07"), "days: working", "days: working, ranking: on", 1) + "    wall: false\n    consent: {required: true}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := s.activities[0]; s.Watch != "off" || !s.Pprof || !a.Report.Ranking || a.Wall != nil || !s.notices["a"].Required || s.Policy.Voluntary != "off" {
+		t.Errorf("%+v", s)
+	}
+}
+
 // canyu.yaml is UTF-8, with or without the mark that Notepad puts before it; another
 // encoding would show pupils something else than was written.
 func TestSettingsEncoding(t *testing.T) {

@@ -6,11 +6,27 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 )
+
+// mistake is of one field; what is the rest of its sentence.
+type mistake struct{ field, what string }
+
+func (m *mistake) Error() string { return m.field + ": " + m.what }
+
+// isAbout reports whether an error, which begins with a field, is about this one or one
+// that it is in.
+func isAbout(err error, field string) bool {
+	about := err.Error()
+	if end := strings.IndexAny(about, " :"); end >= 0 {
+		about = about[:end]
+	}
+	return about == field || strings.HasPrefix(field, about+".")
+}
 
 // decodeYAML reads text into the struct that into points at, key by key, so that
 // one mistake does not hide the others: every unknown key and every value of a
@@ -39,7 +55,7 @@ func decodeStruct(path string, tree map[string]any, into reflect.Value) (errs []
 	for _, key := range slices.Sorted(maps.Keys(tree)) {
 		field, ok := fields[key]
 		if !ok {
-			errs = append(errs, fmt.Errorf("%s%s: unknown key", path, key))
+			errs = append(errs, &mistake{path + key, "unknown key"})
 			continue
 		}
 		errs = append(errs, decodeValue(path+key, tree[key], field)...)
@@ -49,6 +65,9 @@ func decodeStruct(path string, tree map[string]any, into reflect.Value) (errs []
 
 // textOrList is a list that may also be given as a text, its only item.
 type textOrList []string
+
+// onOff is on or off, which YAML's true and false are too.
+type onOff string
 
 func decodeValue(path string, value any, into reflect.Value) (errs []error) {
 	tree, isMap := value.(map[string]any)
@@ -62,9 +81,14 @@ func decodeValue(path string, value any, into reflect.Value) (errs []error) {
 	case into.Kind() == reflect.Struct && isMap:
 		return decodeStruct(path+".", tree, into)
 	case into.Kind() == reflect.Slice && isList:
-		into.Set(reflect.MakeSlice(into.Type(), len(list), len(list)))
+		into.Set(reflect.MakeSlice(into.Type(), 0, len(list)))
 		for i, item := range list {
-			errs = append(errs, decodeValue(fmt.Sprintf("%s[%d]", path, i), item, into.Index(i))...)
+			read := reflect.New(into.Type().Elem()).Elem()
+			wrong := decodeValue(fmt.Sprintf("%s[%d]", path, i), item, read)
+			errs = append(errs, wrong...)
+			if len(wrong) == 0 || read.Kind() == reflect.Struct {
+				into.Set(reflect.Append(into, read))
+			}
 		}
 		return errs
 	case into.Kind() == reflect.Map && isMap:
@@ -78,6 +102,10 @@ func decodeValue(path string, value any, into reflect.Value) (errs []error) {
 	}
 	v := reflect.ValueOf(value)
 	switch {
+	case into.Type() == reflect.TypeFor[onOff]() && v.Kind() == reflect.Bool:
+		into.SetString(map[bool]string{true: "on", false: "off"}[v.Bool()])
+	case into.Kind() == reflect.Bool && (value == "on" || value == "off"):
+		into.SetBool(value == "on")
 	case into.Kind() == reflect.String && v.Kind() == reflect.String,
 		into.Kind() == reflect.Bool && v.Kind() == reflect.Bool:
 		into.Set(v.Convert(into.Type()))
@@ -86,13 +114,31 @@ func decodeValue(path string, value any, into reflect.Value) (errs []error) {
 	case into.Kind() == reflect.Int && v.CanInt():
 		into.SetInt(v.Int())
 	default:
-		errs = append(errs, fmt.Errorf("%s: want %s, got %s", path, kindName(into.Kind()), strings.TrimSpace(fmt.Sprintf("%.40v", value))))
+		errs = append(errs, &mistake{path, "want " + kindName(into.Type()) + got(value, into)})
 	}
 	return errs
 }
 
-func kindName(k reflect.Kind) string {
-	switch k {
+// got tells a value; not a number for a text, which YAML may have read as another.
+func got(value any, into reflect.Value) string {
+	if into.Kind() == reflect.String && into.Type() != reflect.TypeFor[onOff]() && !slices.Contains([]reflect.Kind{reflect.Map, reflect.Slice}, reflect.TypeOf(value).Kind()) {
+		return ": put it in quotation marks"
+	}
+	text := fmt.Sprint(value)
+	if s, ok := value.(string); ok {
+		text = strconv.Quote(s)
+	}
+	if runes := []rune(text); len(runes) > 40 {
+		text = string(runes[:40]) + "…"
+	}
+	return ", got " + text
+}
+
+func kindName(t reflect.Type) string {
+	if t == reflect.TypeFor[onOff]() {
+		return "on or off"
+	}
+	switch t.Kind() {
 	case reflect.String:
 		return "a text"
 	case reflect.Int:
