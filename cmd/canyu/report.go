@@ -222,32 +222,41 @@ func (s *settings) mailConfig() reports.MailConfig {
 	return c
 }
 
-// onReports opens what a command about one activity's reports works with.
-func (f *Flags) onReports(ctx context.Context, activity string, log *slog.Logger,
-	by func(*settings, *engines, *slog.Logger) (*reports.Sender, error)) (_ *canyu.Activity, sender *reports.Sender, done func(), err error) {
-	s, e, a, err := f.openFor(ctx, activity)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if sender, err = by(s, e, log); err != nil {
-		e.close()
-		return nil, nil, nil, err
-	}
-	return a, sender, func() { e.close() }, nil
-}
-
 type reportStatus struct {
 	Flags
-	Activity string `help:"Id of the activity. (default: the only one)"`
+	Activity string `help:"Id of the activity. (default: all)"`
 }
 
 // Run prints every report that was planned by now, and its deliveries.
 func (c *reportStatus) Run(ctx context.Context, out stdout) error {
-	a, sender, done, err := c.onReports(ctx, c.Activity, slog.Default(), (*settings).silent)
+	s, e, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer e.close()
+	activities, err := s.allOr(c.Activity)
+	if err != nil {
+		return err
+	}
+	sender, err := s.silent(e, slog.Default())
+	if err != nil {
+		return err
+	}
+	for i, a := range activities {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		if len(activities) > 1 {
+			fmt.Fprintf(out, "activity %s\n", a.ID)
+		}
+		if err := tellReports(ctx, sender, a, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tellReports(ctx context.Context, sender *reports.Sender, a *canyu.Activity, out stdout) error {
 	lines, err := sender.Status(ctx, a)
 	if err != nil {
 		return err
@@ -282,11 +291,15 @@ type reportTest struct {
 
 // Run sends a sample, which is recorded nowhere.
 func (c *reportTest) Run(ctx context.Context, out stdout, errOut stderr) error {
-	a, sender, done, err := c.onReports(ctx, c.Activity, slog.New(slog.NewTextHandler(errOut, nil)), (*settings).sender)
+	s, e, a, err := c.openFor(ctx, c.Activity)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer e.close()
+	sender, err := s.sender(e, slog.New(slog.NewTextHandler(errOut, nil)))
+	if err != nil {
+		return err
+	}
 	region, err := canyu.ParseRegion(c.Region)
 	if err != nil {
 		return err

@@ -181,3 +181,27 @@ func (s *site) checkWorkbook(content []byte) {
 		}
 	}
 }
+
+// The commands of the guides work with more than one activity: all are told, or which one
+// is meant is asked.
+func TestReportsOfSeveralActivities(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, pair{}, "", "2017-04-01", "2017-04-07")
+	text, err := os.ReadFile(s.config)
+	check(t, err)
+	s.file("canyu.yaml", append(text, fmt.Sprintf(week, s.activity+"-2", "2017-05-02", "2017-05-05")...))
+	out := s.must("report", "status")
+	first, second, found := strings.Cut(out, "\n\nactivity "+s.activity+"-2\n")
+	if !found || !strings.HasPrefix(first, "activity "+s.activity+"\nDAY") || !strings.Contains(first, "2017-04-05") || !strings.Contains(second, "2017-05-03") {
+		t.Errorf("status: %s", out)
+	}
+	if out := s.must("report", "status", "--activity", s.activity); strings.Contains(out, "activity") || strings.Contains(out, "2017-05-03") {
+		t.Errorf("status of one: %s", out)
+	}
+	want := "give --activity: one of " + s.activity + ", " + s.activity + "-2"
+	for _, args := range [][]string{{"report", "test", "--region", "341800", "--to", "a@example.org"}, {"report", "send", "--date", "2017-04-05"}, {"explain"}} {
+		if _, err := s.canyu(args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %s", args, err, want)
+		}
+	}
+}

@@ -285,7 +285,19 @@ func (s *settings) activity(id string) (*canyu.Activity, error) {
 		}
 		ids = append(ids, a.ID)
 	}
+	if id == "" {
+		return nil, fmt.Errorf("give --activity: one of %s", strings.Join(ids, ", "))
+	}
 	return nil, fmt.Errorf("activity %q: want one of %s", id, strings.Join(ids, ", "))
+}
+
+// allOr are all activities, or the one that --activity names.
+func (s *settings) allOr(id string) ([]*canyu.Activity, error) {
+	if id == "" {
+		return s.activities, nil
+	}
+	a, err := s.activity(id)
+	return []*canyu.Activity{a}, err
 }
 
 // secret reads the key file, and makes it where there is none. Losing or changing

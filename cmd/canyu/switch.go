@@ -23,13 +23,9 @@ func (c *switchCommand) Run(ctx context.Context, out stdout) error {
 		return err
 	}
 	defer e.close()
-	activities := s.activities
-	if c.Activity != "" {
-		a, err := s.activity(c.Activity)
-		if err != nil {
-			return err
-		}
-		activities = []*canyu.Activity{a}
+	activities, err := s.allOr(c.Activity)
+	if err != nil {
+		return err
 	}
 	if c.Switch != "" {
 		what, down, err := canyu.ParseSwitch(c.Switch, c.Position)
