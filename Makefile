@@ -91,7 +91,7 @@ deps: ## installs what the tests need and this machine lacks (Debian, root or su
 	@deploy/testdeps.sh
 
 .PHONY: bench
-bench: ## every number that canyu is to reach, beside its baseline: an hour of a quiet machine
+bench: ## every number that canyu is to reach, beside its baseline: 40 minutes of a quiet machine
 	deploy/testservers.sh go run ./cmd/canyu loadtest goals $(ARGS)
 
 .PHONY: chaos

@@ -102,6 +102,23 @@ func TestUnitsAgree(t *testing.T) {
 	}
 }
 
+// The mail server's password is in one place, wherever it is told of.
+func TestMailPassword(t *testing.T) {
+	t.Parallel()
+	const kept, shown = "/etc/credstore/canyu.smtp-password", "/run/credentials/canyu.service/canyu.smtp-password"
+	for _, name := range []string{"canyu.yaml", "canyu.service", "OPERATE.md"} {
+		text := read(t, name)
+		if !strings.Contains(text, kept) || !strings.Contains(text, shown) {
+			t.Errorf("%s does not tell of %s and %s", name, kept, shown)
+		}
+		for _, other := range regexp.MustCompile(`\S*/[\w.]*smtp-password`).FindAllString(text, -1) {
+			if other = strings.Trim(other, "`"); other != kept && other != shown {
+				t.Errorf("%s tells of %s", name, other)
+			}
+		}
+	}
+}
+
 // canyu.yaml has every setting that there is.
 func TestSettings(t *testing.T) {
 	t.Parallel()

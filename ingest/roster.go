@@ -59,7 +59,7 @@ func ReadRoster(r io.Reader, name string) (*canyu.Roster, error) {
 		}
 	}
 	if len(t.errs) == 0 && len(t.entries) == 0 {
-		t.refuse(1, "", "the file has no classes: want a row of headings (%s) and a row for each class", headings())
+		t.refuse(1, "", "the file has no classes: want a row of headings (%s) and a row for each class", RosterHeadings())
 	}
 	if len(t.errs) > 0 {
 		return nil, t.errs
@@ -85,7 +85,8 @@ var rosterColumns = []struct {
 	{"enrolled", []string{"人数", "应参与", "应参与人数", "学生人数", "enrolled", "enrolment"}},
 }
 
-func headings() string {
+// RosterHeadings are the usual headings of a roster file.
+func RosterHeadings() string {
 	var hs []string
 	for _, c := range rosterColumns {
 		hs = append(hs, c.headings[0])
@@ -152,7 +153,7 @@ func (t *rosterTable) head(r tableRow) bool {
 		switch {
 		case strings.TrimSpace(cell) == "":
 		case c < 0:
-			t.refuse(r.number, "", "column %s is unknown: want %s", quoteCell(cell), headings())
+			t.refuse(r.number, "", "column %s is unknown: want %s", quoteCell(cell), RosterHeadings())
 		case seen[c]:
 			t.refuse(r.number, rosterColumns[c].field, "column %s: there is more than one", quoteCell(cell))
 		}

@@ -185,3 +185,8 @@ func sizeOf(r *canyu.Roster) string {
 	}
 	return fmt.Sprintf("%d schools, %d classes, %d pupils", len(r.Schools(0)), classes, enrolled)
 }
+
+// Help is more of --help.
+func (*rosterImport) Help() string {
+	return "The columns, in any order: " + ingest.RosterHeadings() + "."
+}

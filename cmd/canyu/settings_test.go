@@ -214,6 +214,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"help"}, true, "report send"},
 		{[]string{"--help"}, true, "Commands:"},
 		{[]string{"serve", "--help"}, true, "--redis"},
+		{[]string{"roster", "import", "--help"}, true, "区划代码, 学校标识码, 学校名称, 年级, 班级, 人数"},
 		{[]string{"version"}, true, "canyu "},
 		{[]string{"dance"}, false, ""},
 		{[]string{"replay", "no-such-file"}, false, ""},
@@ -223,6 +224,21 @@ func TestCommandLine(t *testing.T) {
 		err := run(t.Context(), c.args, out, out)
 		if (err == nil) != c.ok || !strings.Contains(out.String(), c.want) {
 			t.Errorf("canyu %s: %v\n%s", strings.Join(c.args, " "), err, out.String())
+		}
+	}
+}
+
+// The roster that README shows can be imported.
+func TestSampleRoster(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"README.md", "README.zh.md"} {
+		text, err := os.ReadFile("../../" + name)
+		check(t, err)
+		_, rest, _ := strings.Cut(string(text), "```csv\n")
+		sample, _, _ := strings.Cut(rest, "```")
+		s := newSite(t, pair{}, "", "2017-04-01", "2017-04-07")
+		if out := s.must("roster", "import", s.file("roster.csv", []byte(sample)), "--dry-run"); !strings.Contains(out, "2 schools, 4 classes, 185 pupils") {
+			t.Errorf("%s: %s", name, out)
 		}
 	}
 }
