@@ -116,7 +116,7 @@ func guarded(ctx *fasthttp.RequestCtx) {
 // language, else with a problem. The words tell apart what the visitor can do about.
 func Deny(ctx *fasthttp.RequestCtx, why error) {
 	p := problemOf(why)
-	if !strings.Contains(string(ctx.Request.Header.Peek("Accept")), "text/html") {
+	if !wantsPage(ctx) {
 		p.write(ctx)
 	} else {
 		ctx.Response.Reset()
@@ -139,6 +139,11 @@ func Deny(ctx *fasthttp.RequestCtx, why error) {
 	if p.Status == fasthttp.StatusUnauthorized {
 		ctx.Response.Header.Set("WWW-Authenticate", `Link realm="canyu"`) // RFC 9110 wants one
 	}
+}
+
+// wantsPage reports whether a browser asks, and not a program.
+func wantsPage(ctx *fasthttp.RequestCtx) bool {
+	return strings.Contains(string(ctx.Request.Header.Peek("Accept")), "text/html")
 }
 
 // denied is the problem of a visitor without the right link, or nil.

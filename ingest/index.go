@@ -14,7 +14,7 @@ import (
 func (s *Server) index(ctx *fasthttp.RequestCtx) {
 	switch shown := shownOf(s.Activities, s.now()); len(shown) {
 	case 0:
-		nothingHere(ctx)
+		s.nothingHere(ctx)
 	case 1:
 		// ctx.Redirect would send visitors of a proxy from https to http.
 		ctx.Response.Header.Set("Location", "/a/"+shown[0].ID)

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -280,6 +281,32 @@ func TestPageWhen(t *testing.T) {
 	}
 	if s := w.do("HEAD", "/a/qingming-2017", nil, ""); s.status != 200 || s.body != "" {
 		t.Errorf("HEAD is %d with %d bytes", s.status, len(s.body))
+	}
+}
+
+// Who mistypes an address in a browser is told so in words, and a program in JSON.
+func TestNothingHere(t *testing.T) {
+	t.Parallel()
+	w, _ := newSite(t, qingming(), duringQingming, readRosterFile(t, "roster.csv"))
+	for accept, want := range map[string]string{
+		"text/html,application/xhtml+xml;q=0.9,*/*;q=0.8": "没有这个页面",
+		"*/*": `"type":"urn:canyu:problem:not_found"`,
+	} {
+		req, err := http.NewRequest("GET", "http://canyu/qingmng", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", accept)
+		req.Header.Set("Accept-Language", "zh-CN")
+		resp, err := w.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 404 || !strings.Contains(string(body), want) || !strings.Contains(resp.Header.Get("Vary"), "Accept,") {
+			t.Errorf("%s: %d %v %v\n%s", accept, resp.StatusCode, resp.Header, err, body)
+		}
 	}
 }
 

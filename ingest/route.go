@@ -106,11 +106,18 @@ func (s *Server) routed(ctx *fasthttp.RequestCtx, path string) {
 		s.Pages(ctx)
 		return
 	}
-	nothingHere(ctx)
+	s.nothingHere(ctx)
 }
 
-func nothingHere(ctx *fasthttp.RequestCtx) {
-	newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
+// nothingHere tells a browser so on a page in its language.
+func (s *Server) nothingHere(ctx *fasthttp.RequestCtx) {
+	if wantsPage(ctx) {
+		p := s.newPage(ctx, &canyu.Activity{})
+		p.notice(fasthttp.StatusNotFound, "nothing", p.T.Say("unknown.hint"))
+	} else {
+		newProblem(404, "not_found", "Nothing here", "no page or interface has this address").write(ctx)
+	}
+	ctx.Response.Header.Set("Vary", "Accept, Accept-Language, Accept-Encoding")
 }
 
 // Straight has requests answered by handle, unless a proxy in front may have read

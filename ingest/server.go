@@ -325,7 +325,7 @@ func (s *Server) Ready(ctx *fasthttp.RequestCtx) {
 func (s *Server) tellMetrics(ctx *fasthttp.RequestCtx, _ string) {
 	switch {
 	case s.Metrics == nil:
-		nothingHere(ctx)
+		s.nothingHere(ctx)
 	case !Near(ctx):
 		newProblem(403, "not_near", "Not from here", "metrics: want a machine at hand, for itself; see metrics_listen").write(ctx)
 	default:
