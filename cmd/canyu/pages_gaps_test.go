@@ -22,7 +22,7 @@ func TestPagesOfClassesThatMakeUpForNobody(t *testing.T) {
 		}
 	}
 	s.replayed(lines...)
-	s.must("roster", "import", s.file("roster.csv", []byte(roster+"2\n341802,3418020001,宣州区第一小学,3,2,2\n341802,3418020002,第二小学,1,1,3\n")))
+	s.must("roster", "import", "--drop-classes", s.file("roster.csv", []byte(roster+"2\n341802,3418020001,宣州区第一小学,3,2,2\n341802,3418020002,第二小学,1,1,3\n")))
 
 	dir := filepath.Join(s.dir, "report")
 	s.must("report", "render", "--activity", s.activity, "--region", "341802", "--date", "2017-04-01", "--out", dir)
