@@ -33,8 +33,10 @@ type Worker struct {
 	// DeadLetters is the folder for entries of the log that cannot go into the
 	// archive: see DeadLetter. "": they stay, and hold up what is behind them.
 	DeadLetters string
-	Log         *slog.Logger
-	Now         func() time.Time // nil: time.Now
+	// GiveWay: ingest is in the same process, and its processors are wanted there first.
+	GiveWay bool
+	Log     *slog.Logger
+	Now     func() time.Time // nil: time.Now
 
 	underWay atomic.Int32 // activities whose duty is held or asked for
 
@@ -116,6 +118,11 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 func (w *Worker) run(ctx context.Context, activity string) {
+	if w.GiveWay {
+		if err := giveWay(); err != nil {
+			w.log().Warn("the archive's work takes processors from visitors", "activity", activity, "error", err)
+		}
+	}
 	// A step that has begun is finished after ctx has ended, within the grace.
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -58,6 +60,7 @@ func (c *serveCommand) Run(ctx context.Context, out stdout, errOut stderr) error
 // serve runs the parts that are asked for. They start down the page, and stop in
 // the same order: ingest takes nothing new in before rollup does its last step.
 func serve(ctx context.Context, s *settings, e *engines, log *slog.Logger, h *host) error {
+	s.shareProcessors()
 	secret, err := h.secret(s)
 	if err != nil {
 		return err
@@ -185,7 +188,18 @@ func after(ctx context.Context, done <-chan struct{}) context.Context {
 }
 
 func (s *settings) worker(e *engines, log *slog.Logger) *rollup.Worker {
-	return &rollup.Worker{Ledger: e.ledger, Archive: e.archive, Activities: s.activities, Holder: holder, DeadLetters: s.deadLetters(), Log: log}
+	return &rollup.Worker{Ledger: e.ledger, Archive: e.archive, Activities: s.activities, Holder: holder, DeadLetters: s.deadLetters(), Log: log,
+		GiveWay: slices.Contains(s.Run, "ingest")}
+}
+
+// shareProcessors keeps ingest from waiting behind the embedded archive: of two threads
+// of Go the archive's work holds one for ten milliseconds at a time. With more of them it
+// is the system that shares the processors, by priority and in smaller turns.
+func (s *settings) shareProcessors() {
+	const threads = 4
+	if s.Redis == "" && os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < threads {
+		runtime.GOMAXPROCS(threads)
+	}
 }
 
 func (s *settings) scheduler(e *engines, log *slog.Logger) (*reports.Scheduler, error) {
