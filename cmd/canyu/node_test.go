@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -25,10 +26,14 @@ func (s *site) node(part string, number int) *node {
 	return n
 }
 
-// ownAddress stays free while nobody listens on it: others take theirs of 127.0.0.1.
+var ownAddresses atomic.Uint32
+
+// ownAddress stays free while nobody listens on it: others take theirs of 127.0.0.1, and
+// no two have the same machine.
 func ownAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.76.1:0")
+	n := ownAddresses.Add(1)
+	l, err := net.Listen("tcp", fmt.Sprintf("127.76.%d.%d:0", n/250, 1+n%250))
 	check(t, err)
 	defer l.Close()
 	return l.Addr().String()
