@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -59,22 +58,12 @@ func (s *Sender) caughtUp(ctx context.Context, a *canyu.Activity) (time.Time, er
 	if waiting > hopeless {
 		return moment, s.behind(ctx, a)
 	}
-	var ends []logEnd
-	for shard := range s.Ledger.Shards() {
-		end, err := s.logEnd(ctx, a.ID, shard)
-		if err != nil {
-			return moment, err
-		}
-		ends = append(ends, end)
+	ends, err := canyu.LogEnds(ctx, s.Ledger, a.ID)
+	if err != nil {
+		return moment, err
 	}
 	for look := 0; ; look++ {
-		var errs []error
-		ends = slices.DeleteFunc(ends, func(e logEnd) bool {
-			there, err := e.there(ctx, s.Ledger, a.ID)
-			errs = append(errs, err)
-			return err == nil && !there
-		})
-		if err := errors.Join(errs...); err != nil || len(ends) == 0 {
+		if ends, err = canyu.StillInLog(ctx, s.Ledger, a.ID, ends); err != nil || len(ends) == 0 {
 			return moment, err
 		}
 		if look == looks {
@@ -84,40 +73,6 @@ func (s *Sender) caughtUp(ctx context.Context, a *canyu.Activity) (time.Time, er
 			return moment, err
 		}
 	}
-}
-
-// logEnd is the last entry of a shard's log at some time, and the position before it.
-type logEnd struct {
-	shard        int
-	before, last string // "" where there is none
-}
-
-func (s *Sender) logEnd(ctx context.Context, activity string, shard int) (logEnd, error) {
-	const most = 50_000
-	end := logEnd{shard: shard}
-	for {
-		entries, err := s.Ledger.Log(ctx, activity, shard, end.last, most)
-		if err != nil {
-			return end, err
-		}
-		n := 0
-		for _, e := range entries {
-			end.before, end.last, n = end.last, e.Position, n+e.Size()
-		}
-		if n < most {
-			return end, nil
-		}
-	}
-}
-
-// there reports whether the entry still waits in the log, which is acknowledged from
-// its front.
-func (e logEnd) there(ctx context.Context, l canyu.Ledger, activity string) (bool, error) {
-	if e.last == "" {
-		return false, nil
-	}
-	entries, err := l.Log(ctx, activity, e.shard, e.before, 1)
-	return len(entries) > 0 && entries[0].Position == e.last, err
 }
 
 // behind is ErrBehind, and since when.

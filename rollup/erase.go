@@ -82,7 +82,7 @@ func (e *Erased) erase(ctx context.Context, l canyu.Ledger, a canyu.Archive, who
 	// Somebody may have submitted in between: what the worker is about to store would
 	// be a submission of nobody.
 	for shard := range l.Shards() {
-		for entry, err := range log(ctx, l, who.Activity, shard) {
+		for entry, err := range canyu.ReadLog(ctx, l, who.Activity, shard) {
 			if err != nil {
 				return err
 			}

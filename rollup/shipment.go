@@ -314,32 +314,3 @@ func (s *shipment) empty(ctx context.Context) (bool, error) {
 	}
 	return true, nil
 }
-
-// waiting is what is in the logs, as shard and position.
-func (s *shipment) waiting(ctx context.Context) (map[string]bool, error) {
-	all := make(map[string]bool)
-	for shard := range s.w.Ledger.Shards() {
-		for e, err := range log(ctx, s.w.Ledger, s.activity, shard) {
-			if err != nil {
-				return nil, err
-			}
-			all[fmt.Sprint(shard, " ", e.Position)] = true
-		}
-	}
-	return all, nil
-}
-
-// gone reports whether nothing of before is in the logs any more. They are
-// acknowledged from the front, so their first entries tell.
-func (s *shipment) gone(ctx context.Context, before map[string]bool) (bool, error) {
-	for shard := range s.w.Ledger.Shards() {
-		entries, err := s.w.Ledger.Log(ctx, s.activity, shard, "", 1)
-		if err != nil {
-			return false, err
-		}
-		if len(entries) > 0 && before[fmt.Sprint(shard, " ", entries[0].Position)] {
-			return false, nil
-		}
-	}
-	return true, nil
-}

@@ -220,7 +220,7 @@ func (v *verification) counts(ctx context.Context) (map[classRole]int, error) {
 func (v *verification) pending(ctx context.Context) (map[classRole]map[canyu.Participant]bool, error) {
 	pending := make(map[classRole]map[canyu.Participant]bool)
 	for shard := range v.ledger.Shards() {
-		for e, err := range log(ctx, v.ledger, v.activity, shard) {
+		for e, err := range canyu.ReadLog(ctx, v.ledger, v.activity, shard) {
 			if err != nil {
 				return nil, err
 			}

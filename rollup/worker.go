@@ -238,7 +238,8 @@ func (w *Worker) Drain(ctx context.Context) error {
 }
 
 func (s *shipment) drain(ctx context.Context) error {
-	var before map[string]bool // what was in the log when somebody else was found at it
+	var found bool          // somebody else at it,
+	var ends []canyu.LogEnd // of the logs then
 	for {
 		_, more, err := s.step(ctx, true)
 		switch {
@@ -249,12 +250,13 @@ func (s *shipment) drain(ctx context.Context) error {
 		case !errors.Is(err, errBusy):
 			return err
 		}
-		if before == nil {
-			if before, err = s.waiting(ctx); err != nil {
+		if !found {
+			if ends, err = canyu.LogEnds(ctx, s.w.Ledger, s.activity); err != nil {
 				return err
 			}
+			found = true
 		}
-		if gone, err := s.gone(ctx, before); err != nil || gone {
+		if ends, err = canyu.StillInLog(ctx, s.w.Ledger, s.activity, ends); err != nil || len(ends) == 0 {
 			return err
 		}
 		select {
