@@ -237,9 +237,23 @@ func (w *Worker) Drain(ctx context.Context) error {
 	return nil
 }
 
+// Await waits until what is in the logs now was carried over, as Drain leaves it, by
+// the process whose work that is.
+func (w *Worker) Await(ctx context.Context) error {
+	for _, a := range w.Activities {
+		o := others{ledger: w.Ledger, activity: a.ID}
+		for done := false; !done; {
+			var err error
+			if done, err = o.done(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (s *shipment) drain(ctx context.Context) error {
-	var found bool          // somebody else at it,
-	var ends []canyu.LogEnd // of the logs then
+	o := others{ledger: s.w.Ledger, activity: s.activity}
 	for {
 		_, more, err := s.step(ctx, true)
 		switch {
@@ -250,19 +264,36 @@ func (s *shipment) drain(ctx context.Context) error {
 		case !errors.Is(err, errBusy):
 			return err
 		}
-		if !found {
-			if ends, err = canyu.LogEnds(ctx, s.w.Ledger, s.activity); err != nil {
-				return err
-			}
-			found = true
-		}
-		if ends, err = canyu.StillInLog(ctx, s.w.Ledger, s.activity, ends); err != nil || len(ends) == 0 {
+		if done, err := o.done(ctx); done || err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(idle):
-		}
+	}
+}
+
+// others is what somebody else carries over: what was in the logs at the first look.
+type others struct {
+	ledger   canyu.Ledger
+	activity string
+	looked   bool
+	ends     []canyu.LogEnd
+}
+
+// done looks whether nothing of it is left, and waits a moment where something is.
+func (o *others) done(ctx context.Context) (bool, error) {
+	var err error
+	if !o.looked {
+		o.ends, err = canyu.LogEnds(ctx, o.ledger, o.activity)
+		o.looked = err == nil
+	} else {
+		o.ends, err = canyu.StillInLog(ctx, o.ledger, o.activity, o.ends)
+	}
+	if err != nil || len(o.ends) == 0 {
+		return true, err
+	}
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-time.After(idle):
+		return false, nil
 	}
 }

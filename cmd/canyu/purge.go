@@ -85,8 +85,8 @@ func (c *purgeCommand) Run(ctx context.Context, out stdout, errOut stderr) error
 	if !stray && a.DayOf(time.Now()) <= a.LastDay && !c.Now && !c.DryRun {
 		return fmt.Errorf("activity %s is on until %s has ended: nothing was destroyed. --now destroys it all the same, and then nobody can take part any more", a.ID, a.LastDay)
 	}
-	if stray {
-		s.activities = append(s.activities, a) // to be drained
+	if stray && !e.beside { // a server that runs does not know it, and carries nothing over of it
+		s.activities = append(s.activities, a)
 	}
 	if err := s.drain(ctx, e, errOut); err != nil {
 		return err

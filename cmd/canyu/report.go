@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -56,6 +57,21 @@ func (w *which) resolve(s *settings) (*canyu.Activity, []canyu.Region, canyu.Day
 	return a, regions, day, errors.Join(errs...)
 }
 
+// drainToFreeze is drain where a region's numbers of the day are not frozen yet: what
+// was sent can be had, and sent again, whatever is behind.
+func (s *settings) drainToFreeze(ctx context.Context, e *engines, a *canyu.Activity, regions []canyu.Region, day canyu.Day, errOut io.Writer) error {
+	for _, region := range regions {
+		frozen, err := e.archive.Frozen(ctx, a.ID, region)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(frozen, func(f canyu.Frozen) bool { return f.Day == day }) {
+			return s.drain(ctx, e, errOut)
+		}
+	}
+	return nil
+}
+
 type reportRender struct {
 	Flags
 	which
@@ -82,7 +98,7 @@ func (c *reportRender) Run(ctx context.Context, out stdout, errOut stderr) error
 	if err != nil {
 		return err
 	}
-	if err := s.drain(ctx, e, errOut); err != nil {
+	if err := s.drainToFreeze(ctx, e, a, regions, day, errOut); err != nil {
 		return err
 	}
 	r, err := reports.Build(ctx, e.archive, a, calendar, regions[0], day, time.Now())
@@ -131,7 +147,12 @@ func (c *reportSend) Run(ctx context.Context, out stdout, errOut stderr) error {
 	if err != nil {
 		return err
 	}
-	if err := s.drain(ctx, e, errOut); err != nil {
+	if !c.Correct {
+		err = s.drainToFreeze(ctx, e, a, regions, day, errOut)
+	} else {
+		err = s.drain(ctx, e, errOut)
+	}
+	if err != nil {
 		return err
 	}
 	send, what := sender.Send, canyu.AuditSend

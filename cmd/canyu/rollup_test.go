@@ -217,6 +217,25 @@ func TestRollupDrainWaitsForAnother(t *testing.T) {
 	})
 }
 
+// TestRollupAwait: what another process carries over is waited for, and nothing else is
+// done about it.
+func TestRollupAwait(t *testing.T) {
+	eachShelf(t, func(t *testing.T, s *shelf) {
+		s.record(0, 10)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.worker().Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("nobody is at it: %v", err)
+		}
+		done := make(chan error)
+		go func() { done <- s.worker().Await(t.Context()) }()
+		check(t, s.worker().Drain(t.Context()))
+		check(t, <-done)
+		s.expect(10, 10)
+		check(t, s.worker().Await(t.Context()))
+	})
+}
+
 // TestRollupHold: what is held is carried by nobody until it is let go.
 func TestRollupHold(t *testing.T) {
 	eachShelf(t, func(t *testing.T, s *shelf) {

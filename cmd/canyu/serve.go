@@ -210,11 +210,21 @@ func (s *settings) scheduler(e *engines, log *slog.Logger) (*reports.Scheduler, 
 	return &reports.Scheduler{Sender: sender}, nil
 }
 
+// patience is for how long a command waits for the server that it runs beside.
+const patience = time.Minute
+
 // drain brings the archive up to the ledger, for commands that come after others;
-// beside a running server that is the server's work.
+// beside a running server, that does it.
 func (s *settings) drain(ctx context.Context, e *engines, errOut io.Writer) error {
-	if e.beside {
-		return nil
+	worker := s.worker(e, slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if !e.beside {
+		return worker.Drain(ctx)
 	}
-	return s.worker(e, slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))).Drain(ctx)
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := worker.Await(waiting)
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: the server that runs has not carried over within %v what was recorded before: its log and canyu deadletter tell why", reports.ErrBehind, patience)
+	}
+	return err
 }
