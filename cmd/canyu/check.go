@@ -27,6 +27,7 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 	if err := errors.Join(err, wrong); err != nil {
 		return fmt.Errorf("the configuration has mistakes:\n%w", err)
 	}
+	warnings = append(warnings, s.blindPlans(calendar)...)
 	for _, a := range s.activities {
 		fmt.Fprintf(out, "activity %s: %s to %s, %d steps, reports at %02d:%02d to %d regions and %d schools\n",
 			a.ID, a.FirstDay, a.LastDay, len(a.Steps), a.Report.Hour, a.Report.Minute, len(a.Report.Recipients), len(a.Report.Schools))
@@ -47,14 +48,14 @@ func (c *checkCommand) Run(ctx context.Context, out stdout) error {
 }
 
 // servable tells what keeps a server from these settings, though each of them can be
-// read: no activity, days without a calendar, mail that cannot leave.
+// read: no activity, a calendar that cannot be, mail that cannot leave.
 func (s *settings) servable() (*reports.Calendar, error) {
 	errs := []error{s.needActivities()}
 	if s.mails() {
 		_, err := s.mailer()
 		errs = append(errs, err)
 	}
-	calendar, err := s.checkPlans()
+	calendar, err := reports.LoadCalendar(s.Calendar)
 	return calendar, errors.Join(append(errs, err)...)
 }
 
@@ -82,16 +83,14 @@ func (s *settings) checkSecrets() (warnings []error, _ error) {
 	return warnings, err
 }
 
-// checkPlans holds the days of reports against the calendar.
-func (s *settings) checkPlans() (*reports.Calendar, error) {
-	calendar, err := reports.LoadCalendar(s.Calendar)
-	if err != nil {
-		return nil, err
-	}
+// blindPlans are the activities that reach a year whose holidays are not known, as one
+// of a whole school year does when it begins. They count; their reports stop there
+// until somebody brings the calendar.
+func (s *settings) blindPlans(calendar *reports.Calendar) (warnings []error) {
 	for _, a := range s.activities {
 		if _, err := reports.PlannedDays(a, calendar, a.LastDay); err != nil {
-			return nil, err
+			warnings = append(warnings, fmt.Errorf("no reports from that year on: %w", err))
 		}
 	}
-	return calendar, nil
+	return warnings
 }

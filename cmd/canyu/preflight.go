@@ -119,8 +119,9 @@ func (p *preflight) calendar() {
 		return
 	}
 	for _, a := range p.s.activities {
-		days, err := reports.PlannedDays(a, calendar, a.LastDay)
-		if p.must("calendar", err) {
+		if days, err := reports.PlannedDays(a, calendar, a.LastDay); err != nil {
+			p.say(look, "calendar", "no reports from that year on: %v", err)
+		} else {
 			p.say(fine, "calendar", "%s, %s to %s: %d days with a report", a.ID, a.FirstDay, a.LastDay, len(days))
 		}
 		if a.DayOf(p.now) > a.LastDay {
