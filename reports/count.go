@@ -132,7 +132,7 @@ func (r *Report) addParts() {
 			s.Region = 0
 			continue
 		}
-		part := r.partOf(s.Region)
+		part := r.Region.Part(s.Region)
 		j, found := slices.BinarySearchFunc(r.Regions, part, func(p Part, region canyu.Region) int { return int(p.Region) - int(region) })
 		if !found {
 			r.Regions = slices.Insert(r.Regions, j, Part{Region: part})
@@ -145,13 +145,6 @@ func (r *Report) addParts() {
 	}
 }
 
-func (r *Report) partOf(s canyu.Region) canyu.Region {
-	if r.Region%10000 == 0 && s%10000 != 0 {
-		return s - s%100
-	}
-	return s
-}
-
 // gaps are those of all schools, and of the schools of each part.
 func (r *Report) gaps() (all gaps, parts map[canyu.Region]gaps) {
 	parts = make(map[canyu.Region]gaps)
@@ -159,7 +152,7 @@ func (r *Report) gaps() (all gaps, parts map[canyu.Region]gaps) {
 		s := &r.Schools[i]
 		g := s.gaps(r.activity)
 		all = all.add(g)
-		parts[r.partOf(s.Region)] = parts[r.partOf(s.Region)].add(g)
+		parts[r.Region.Part(s.Region)] = parts[r.Region.Part(s.Region)].add(g)
 	}
 	return all, parts
 }
