@@ -189,15 +189,15 @@ func (b badActivity) Store(ctx context.Context, activity string, rs []canyu.Reco
 	return b.Archive.Store(ctx, activity, rs)
 }
 
-// waits drains for so long, and wants to get nowhere. The end may meet a call to Redis,
+// waits does it for so long, and wants to get nowhere. The end may meet a call to Redis,
 // which notices it a moment before the context does.
-func (s *shelf) waits(long time.Duration) {
+func (s *shelf) waits(long time.Duration, do func(*rollup.Worker, context.Context) error) {
 	s.t.Helper()
 	end := time.Now().Add(long)
 	ctx, cancel := context.WithDeadline(s.t.Context(), end)
 	defer cancel()
-	if err := s.worker().Drain(ctx); err == nil || time.Now().Before(end) {
-		s.t.Errorf("Drain beside somebody who holds it: %v, after %s", err, long-time.Until(end))
+	if err := do(s.worker(), ctx); err == nil || time.Now().Before(end) {
+		s.t.Errorf("nobody carries it over: %v, after %s", err, long-time.Until(end))
 	}
 }
 
@@ -208,7 +208,7 @@ func TestRollupDrainWaitsForAnother(t *testing.T) {
 		if check(t, err); !held {
 			t.Fatal("not held")
 		}
-		s.waits(time.Second)
+		s.waits(time.Second, (*rollup.Worker).Drain)
 		done := make(chan error)
 		go func() { done <- s.worker().Drain(t.Context()) }()
 		check(t, s.ledger.Release(t.Context(), "rollup/"+s.activity.ID, "somebody else"))
@@ -222,11 +222,7 @@ func TestRollupDrainWaitsForAnother(t *testing.T) {
 func TestRollupAwait(t *testing.T) {
 	eachShelf(t, func(t *testing.T, s *shelf) {
 		s.record(0, 10)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := s.worker().Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("nobody is at it: %v", err)
-		}
+		s.waits(time.Second, (*rollup.Worker).Await)
 		done := make(chan error)
 		go func() { done <- s.worker().Await(t.Context()) }()
 		check(t, s.worker().Drain(t.Context()))
@@ -243,7 +239,7 @@ func TestRollupHold(t *testing.T) {
 		defer stop()
 		check(t, rollup.Hold(t.Context(), s.ledger, []string{s.activity.ID, s.activity.ID + "-2"}, func(context.Context) error {
 			s.record(0, 10)
-			s.waits(2 * time.Second)
+			s.waits(2*time.Second, (*rollup.Worker).Drain)
 			if tallies, err := s.archive.Tallies(t.Context(), s.activity.ID, nil); err != nil || len(tallies) > 0 || len(s.log()) != 1 {
 				t.Errorf("carried while it is held: %v, %v", tallies, err)
 			}
