@@ -208,7 +208,7 @@ key_file: %q
     required_grades: [3, 4, 5, 6, 7, 8, 10, 11]
     roles: [student, parent, teacher]
     identify: seat
-    report: {at: "16:30", days: working, recipients: {}}
+    report: {at: "16:30", days: daily, recipients: {}}
 `, addr, filepath.Join(s.dir, name), filepath.Join(s.dir, "key"), engines, s.activity, today-1, today+1)
 	key := make([]byte, 32)
 	rand.Read(key)

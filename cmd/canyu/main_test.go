@@ -102,17 +102,20 @@ const week = `  - id: %s
     report: {at: "16:30", days: working, recipients: {341800: [city@example.org]}}
 `
 
-// newSite installs canyu with the activity of 2017, or with one that is open today.
+// newSite installs canyu with an activity of these days, or with one that is open today
+// and reports daily, whether this year's holidays are known or not.
 func newSite(t *testing.T, p pair, extra string, days ...string) *site {
 	t.Helper()
+	plan := "days: working"
 	if len(days) == 0 {
+		plan = "days: daily"
 		now := time.Now().In(time.FixedZone("", 8*3600))
 		days = []string{now.AddDate(0, 0, -1).Format(time.DateOnly), now.AddDate(0, 0, 1).Format(time.DateOnly)}
 	}
 	s := &site{t: t, dir: t.TempDir(), activity: "qingming-2017-" + unique()}
 	s.config = filepath.Join(s.dir, "canyu.yaml")
 	text := fmt.Sprintf("data: %s\n%s%sactivities:\n", filepath.Join(s.dir, "data"), p.settings, extra) +
-		fmt.Sprintf(week, s.activity, days[0], days[1])
+		strings.Replace(fmt.Sprintf(week, s.activity, days[0], days[1]), "days: working", plan, 1)
 	if !strings.Contains(extra, "watch:") { // a test sends seat after seat
 		text = "watch: off\n" + text
 	}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/canyu/canyu"
+	"github.com/canyu/canyu/reports"
 )
 
 func todayOf(days int) string {
@@ -70,6 +72,7 @@ func TestNothingOfPeople(t *testing.T) {
 	eachOwn(t, func(t *testing.T, p pair, r *redisServer) {
 		const message = "这一句留言找得到"
 		s := newSite(t, p, "", todayOf(-6), todayOf(0))
+		s.change("days: working", `days: ["`+todayOf(-1)+`"]`)
 		s.must("roster", "import", "testdata/roster-gb18030.csv")
 		lines, students := s.week(message)
 		all := make(search)
@@ -111,7 +114,12 @@ func TestNothingOfPeople(t *testing.T) {
 		s.must("replay", s.file("week.ndjson", lines))
 		v = s.serve()
 		before := countsOf(t, v, s.activity)
-		s.must("report", "send", "--region", "341800", "--date", todayOf(-1))
+		v.eventually("the report is sent, by the server or by this", func() error {
+			if out := s.must("report", "send", "--region", "341800", "--date", todayOf(-1)); strings.Contains(out, string(reports.Busy)) {
+				return errors.New(out)
+			}
+			return nil
+		})
 		s.must("report", "render", "--region", "341802", "--date", todayOf(-1), "--out", filepath.Join(s.dir, "rendered"))
 
 		// The search.

@@ -360,7 +360,7 @@ func (s *site) twoActivities(recipients []string) (other string) {
 	s.t.Helper()
 	text, err := os.ReadFile(s.config)
 	check(s.t, err)
-	const plan = `report: {at: "16:30", days: working, recipients: {341800: [city@example.org]}}`
+	const plan = `report: {at: "16:30", days: daily, recipients: {341800: [city@example.org]}}`
 	first, activity, ok := strings.Cut(string(text), "  - id: ")
 	if !ok || !strings.Contains(activity, plan) {
 		s.t.Fatal("the site's settings are others than this test knows")
