@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest"
+	"github.com/canyu/canyu/reports"
 )
 
 //go:embed demo.csv
@@ -99,12 +101,32 @@ func (c *demoCommand) configure() (*Flags, error) {
 			return nil, err
 		}
 		first := demoFirst(shanghai, time.Now())
-		text := fmt.Sprintf(demoConfig, c.Data, filepath.Join(c.Data, "outbox"), first, first+6)
+		days, err := demoPlan(first + 6)
+		if err != nil {
+			return nil, err
+		}
+		text := fmt.Sprintf(demoConfig, c.Data, filepath.Join(c.Data, "outbox"), first, first+6, days)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
 	}
 	return &Flags{Config: path, Listen: c.Listen}, nil
+}
+
+// demoPlan is report.days: working, or daily where the last report, after a holiday of
+// ten days at most, could be in a year whose holidays this version does not know.
+func demoPlan(last canyu.Day) (string, error) {
+	calendar, err := reports.LoadCalendar("")
+	if err != nil {
+		return "", err
+	}
+	switch _, err = calendar.Working(last + 10); {
+	case errors.Is(err, reports.ErrNoCalendar):
+		return "daily", nil
+	case err != nil:
+		return "", err
+	}
+	return "working", nil
 }
 
 // sample puts a report of the numbers so far into the outbox, that there is one to

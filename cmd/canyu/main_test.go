@@ -202,15 +202,7 @@ func (s *site) serve(args ...string) *server {
 // start waits only until it listens.
 func (s *site) start(args ...string) *server {
 	s.t.Helper()
-	v := &server{t: s.t, done: make(chan error, 1), out: new(syncBuffer), log: new(syncBuffer)}
-	v.cmd = exec.Command("sh", append([]string{"-c", s.before + `exec "$0" "$@"`, program(s.t, s.atOnce), "serve", "--config", s.config, "--listen", "127.0.0.1:0"}, args...)...)
-	v.cmd.Env = environment()
-	v.cmd.Stdout, v.cmd.Stderr = v.out, v.log
-	if err := v.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	go func() { v.done <- v.cmd.Wait() }()
-	s.t.Cleanup(v.kill)
+	v := launch(s.t, exec.Command("sh", append([]string{"-c", s.before + `exec "$0" "$@"`, program(s.t, s.atOnce), "serve", "--config", s.config, "--listen", "127.0.0.1:0"}, args...)...))
 	v.eventually("serve", func() error {
 		_, url, ok := strings.Cut(strings.TrimSpace(v.out.String()), "canyu serves ")
 		if !ok {
@@ -219,6 +211,20 @@ func (s *site) start(args ...string) *server {
 		v.url = url
 		return nil
 	})
+	return v
+}
+
+// launch starts a canyu that serves, until the test ends.
+func launch(t *testing.T, cmd *exec.Cmd) *server {
+	t.Helper()
+	v := &server{t: t, cmd: cmd, done: make(chan error, 1), out: new(syncBuffer), log: new(syncBuffer)}
+	cmd.Env = append(environment(), cmd.Env...)
+	cmd.Stdout, cmd.Stderr = v.out, v.log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { v.done <- cmd.Wait() }()
+	t.Cleanup(v.kill)
 	return v
 }
 
