@@ -35,7 +35,8 @@
   // ---- what is shown ----
 
   let asOf = text.asOf;
-  let heard = 0; // when the stream last said something, by performance.now()
+  let heard = 0; // when a stream or an answer last said something, by performance.now()
+  let polled = 0; // every so many seconds, where there is no stream to be had
   let lag = 0; // how old the numbers were then, in seconds
   let state = 'connecting'; // live, spooled, away, off, ended
   let before = '';
@@ -45,8 +46,8 @@
   const show = () => {
     const counting = state === 'live' || state === 'spooled';
     const pill = $('pill');
-    pill.dataset.is = counting ? 'live' : state === 'connecting' ? 'still' : 'off';
-    set($('pill-text'), counting ? text.textOn : state === 'connecting' ? text.textConnecting : text.textLost);
+    pill.dataset.is = counting && !polled ? 'live' : counting || state === 'connecting' ? 'still' : 'off';
+    set($('pill-text'), counting ? (polled ? text.textEvery.replace('{n}', polled) : text.textOn) : state === 'connecting' ? text.textConnecting : text.textLost);
     const banner = $('banner');
     const words = { spooled: 'textSpooled', away: 'textAway', off: 'textOff', ended: 'textEnded' }[state]
       || (state === 'connecting' && text.state === 'archive' ? 'textArchive' : '');
@@ -125,6 +126,7 @@
     heard = performance.now();
     if (data.as_of) asOf = data.as_of;
     lag = data.now && data.as_of ? Math.max(0, (Date.parse(data.now) - Date.parse(data.as_of)) / 1000) : 0;
+    polled = data.polled || 0;
     state = data.state || 'live';
     show();
   };
@@ -274,6 +276,7 @@
     if (channel) channel.postMessage({ kind, data });
   };
   const receive = ({ kind, data }) => {
+    if (polled && data.now < asOf) return; // a proxy lets go what it has held back
     if (kind === 'apply') apply(data);
     else if (kind === 'hear') hear(data);
     else if (kind === 'lose') lose(data);
@@ -306,17 +309,33 @@
     return !navigator.locks;
   };
 
-  // Asks once where there is no stream to be had.
-  const poll = async () => {
+  // Asks once where there is no stream to be had, as every so many seconds.
+  const poll = async (seconds) => {
     try {
       const reply = await fetch(text.live.replace('/live?', '/counts?'), { credentials: 'same-origin' });
-      if (reply.ok) tell('apply', await reply.json());
-      else if (reply.status === 401 || reply.status === 403) tell('lose', 'ended');
+      if (reply.ok) {
+        const data = await reply.json();
+        tell('apply', Object.assign(data, { state: data.spooled ? 'spooled' : 'live', polled: seconds }));
+      } else if (reply.status === 401 || reply.status === 403) tell('lose', 'ended');
       else tell('lose', 'off');
     } catch (e) {
       tell('lose', 'off');
     }
   };
+
+  // Where a proxy holds streams back, or refuses them, a tab that is looked at asks for
+  // the counts, and tells the others.
+  const often = 20;
+  let asked = 0;
+  let due = jitter(10000); // the first time
+  setInterval(() => {
+    const now = performance.now();
+    const quiet = now - Math.max(heard, asked);
+    if (document.hidden || state === 'ended' || quiet < (heard > asked && !polled ? silence : due)) return;
+    asked = now;
+    due = (often - 5 + 8 * Math.random()) * 1000; // within silence
+    poll(often);
+  }, 1000);
 
   // stream resolves when it has ended.
   const stream = () => new Promise((resolve) => {
@@ -346,7 +365,7 @@
     if (leading) return;
     leading = true;
     while (leading && !(await slot())) {
-      await poll();
+      await poll(6);
       await pause(jitter(8000));
     }
     for (let failures = 0; leading;) {
@@ -354,16 +373,18 @@
       failures = (await stream()) ? 0 : failures + 1;
       if (!leading) return;
       // A stream that ends after a good while is begun anew before it is missed.
-      const gone = setTimeout(() => tell('lose', 'off'), failures || performance.now() - began < 60000 ? 0 : 3000);
+      const gone = setTimeout(() => {
+        if (!polled || performance.now() - heard > silence) tell('lose', 'off');
+      }, failures || performance.now() - began < 60000 ? 0 : 3000);
       if (failures) {
         const head = await fetch(text.live, { method: 'HEAD', credentials: 'same-origin' }).catch(() => null);
         if (head && (head.status === 401 || head.status === 403)) {
           clearTimeout(gone);
           return tell('lose', 'ended');
         }
-        if (head && head.status === 503) {
+        if (head && head.status === 503 && !polled) {
           clearTimeout(gone);
-          await poll();
+          await poll(often);
         }
       }
       await pause(jitter(Math.min(30000, 1000 * 2 ** failures)));

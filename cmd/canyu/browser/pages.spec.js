@@ -1,3 +1,4 @@
+import http from 'node:http';
 import net from 'node:net';
 import { test as base, expect, accessible, colours, fits } from './site.js';
 
@@ -182,6 +183,104 @@ test('a stream that is cut, and back', async ({ page, site, at, take }) => {
   await live(page);
   await expect(page.locator('#banner')).toBeHidden();
   cable.close();
+});
+
+// proxy is the server by way of one that does to streams what it is told: pass them on,
+// refuse them, or hold them back, as one that collects answers does.
+const proxy = async (site) => {
+  const way = { streams: 'pass' };
+  const held = [];
+  const server = http.createServer((near, reply) => {
+    const stream = near.url.includes('/live?');
+    if (stream && way.streams === 'refuse') return reply.writeHead(502).end();
+    const far = http.request(site.url + near.url, { method: near.method, headers: near.headers }, (answer) => {
+      reply.writeHead(answer.statusCode, answer.headers);
+      if (stream && near.method === 'GET' && way.streams === 'hold') {
+        reply.flushHeaders();
+        held.push(() => answer.pipe(reply));
+      } else answer.pipe(reply);
+    });
+    far.on('error', () => reply.destroy());
+    reply.on('close', () => far.destroy());
+    near.pipe(far);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return Object.assign(way, {
+    url: `http://127.0.0.1:${server.address().port}`,
+    release: () => held.splice(0).forEach((pass) => pass()), // and what has gathered is old by now
+    close: () => { server.closeAllConnections(); server.close(); },
+  });
+};
+
+for (const streams of ['hold', 'refuse']) {
+  test(`a proxy that does not pass the stream on (${streams}): counts are asked for, and that is said`, async ({ page, site, at, take }) => {
+    const between = await proxy(site);
+    between.streams = streams;
+    await take(3, 2, 1);
+    await page.clock.install();
+    const asked = [];
+    page.on('request', (r) => r.url().includes('/counts?') && asked.push(r.url()));
+    await page.goto(between.url + at);
+    const pass = async (seconds, until = async () => false) => { // the page's time; answers take real time
+      for (let i = 0; i < seconds && !(await until()); i++) {
+        await page.clock.runFor(1000);
+        await page.waitForTimeout(40);
+      }
+    };
+    const pill = page.locator('#pill');
+    const polled = async () => (await pill.textContent()).includes('非实时，约每 20 秒更新一次');
+    await pass(15, polled);
+    await expect(pill).toHaveText('非实时，约每 20 秒更新一次');
+    await expect(pill).toHaveAttribute('data-is', 'still');
+    await expect(page.locator('body')).not.toHaveClass(/stale/);
+    await take(3, 2, 2);
+    asked.length = 0;
+    let lost = 0; // a stream that is tried again in vain changes nothing
+    await pass(120, async () => { if (!(await polled()) || await page.locator('#banner').isVisible()) lost++; });
+    await expect(count(page)).toHaveText('2');
+    expect(lost).toBe(0);
+    expect(asked.length).toBeGreaterThanOrEqual(4);
+    expect(asked.length).toBeLessThanOrEqual(8);
+
+    await page.evaluate(() => Object.defineProperty(document, 'hidden', { value: true, configurable: true })); // nobody looks
+    asked.length = 0;
+    await pass(60);
+    expect(asked).toEqual([]);
+    await page.evaluate(() => delete document.hidden);
+    await pass(3, polled);
+    await expect(pill).toHaveText('非实时，约每 20 秒更新一次');
+
+    between.streams = 'pass';
+    await pass(90, async () => await pill.getAttribute('data-is') === 'live');
+    await live(page);
+    await expect(pill).toHaveText('实时');
+    await take(3, 2, 3);
+    await expect(count(page)).toHaveText('3');
+    asked.length = 0;
+    await pass(22); // the stream beats in real time
+    expect(asked).toEqual([]);
+    between.close();
+  });
+}
+
+test('what a proxy lets go late is older than what was asked for, and is not shown', async ({ page, site, at, take }) => {
+  const between = await proxy(site);
+  between.streams = 'hold';
+  await take(3, 2, 1);
+  await page.goto(between.url + at);
+  await page.waitForTimeout(2000); // as_of has no fractions
+  await take(3, 2, 2);
+  await expect(page.locator('#pill')).toContainText('约每 20 秒');
+  await expect(count(page)).toHaveText('2');
+  const seen = page.evaluate(() => new Promise((resolve) => {
+    const all = [];
+    new MutationObserver(() => all.push(document.getElementById('count').textContent)).observe(document.getElementById('count'), { childList: true, subtree: true });
+    setTimeout(() => resolve(all), 3000);
+  }));
+  between.release();
+  expect(await seen).toEqual([]);
+  await live(page); // by the next beat
+  between.close();
 });
 
 test('a ledger that is away is said, and its numbers stay', async ({ page, at, take, counts }) => {
