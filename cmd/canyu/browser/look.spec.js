@@ -82,6 +82,45 @@ test('the button to click is in the window, also a low one', async ({ page, scho
   }
 });
 
+for (const lang of ['zh-Hans', 'zh-Hant', 'en']) {
+  test(`the button covers no words, ${lang}`, async ({ page, school }) => {
+    for (const [width, height] of [[375, 553], [360, 640], [375, 667], [320, 568], [740, 320], [1366, 625]]) {
+      await page.setViewportSize({ width, height });
+      await page.goto('about:blank');
+      await page.goto(form(school, '&lang=' + lang));
+      await page.evaluate(() => sessionStorage.clear());
+      await page.reload();
+      for (const how of ['form', 'class']) {
+        if (how === 'class') {
+          await page.goto(form(school, '&mode=class&lang=' + lang));
+          await page.locator('[data-seat="5"]').click();
+        }
+        const go = page.locator('.go');
+        for (const step of [1, 2]) {
+          await expect(go).toBeInViewport({ ratio: 1 });
+          const where = `${how}, step ${step}, ${width}×${height}`;
+          const covered = await page.evaluate(() => [...document.querySelectorAll('main :is(p, li, a):not(.unseen)')].filter((e) => {
+            if (!e.offsetHeight) return false;
+            const range = document.createRange();
+            range.selectNodeContents(e);
+            return [...range.getClientRects()].some((r) => [r.top + 2, r.bottom - 2].some((y) => {
+              const hit = document.elementFromPoint((r.left + r.right) / 2, y);
+              return r.height && hit && !hit.contains(e) && !e.contains(hit);
+            }));
+          }).map((e) => e.textContent));
+          expect(covered, where).toEqual([]);
+          await expect(page.locator('.ritual .hint'), where).toBeInViewport({ ratio: 1 });
+          if (step === 1) {
+            const before = await go.textContent();
+            await go.click();
+            await expect(go).not.toHaveText(before);
+          }
+        }
+      }
+    }
+  });
+}
+
 test('notices', async ({ page, site, school }) => {
   for (const activity of [site.activities.later, site.activities.over, 'nothing']) {
     await page.goto(form(school, '', activity));
