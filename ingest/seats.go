@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/canyu/canyu"
 )
@@ -144,10 +145,10 @@ func (s *Server) seatsDone(a *activity, class canyu.Class, enrolled int) ([]bool
 	return done, nil
 }
 
-// parseReceipt reads what somebody copied by hand: in any case, with or without the
-// hyphen, and with the letters that are not in Crockford's base 32.
+// parseReceipt reads what somebody copied by hand: in any case or width, with or
+// without the hyphen, and with the letters that are not in Crockford's base 32.
 func parseReceipt(text string) (rc receipt, ok bool) {
-	text = strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(text))
+	text = strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(norm.NFKC.String(text)))
 	if len(text) != len(rc)-1 {
 		return rc, false
 	}

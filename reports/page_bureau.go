@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/canyu/canyu"
 )
@@ -162,10 +163,14 @@ func (r *visit) bySchool(region canyu.Region) bool {
 }
 
 // query is what is searched for.
-func (r *visit) query() string { return strings.ToLower(strings.TrimSpace(r.arg("q"))) }
+func (r *visit) query() string { return strings.TrimSpace(searchable(r.arg("q"))) }
+
+// searchable is a text as it is searched: full-width letters and digits, which Chinese
+// input methods type, are those that they mean.
+func searchable(text string) string { return strings.ToLower(norm.NFKC.String(text)) }
 
 func matches(q string, texts ...string) bool {
-	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(strings.ToLower(text), q) })
+	return q == "" || slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(searchable(text), q) })
 }
 
 // noRegion reports whether something is searched for that no part of the region is

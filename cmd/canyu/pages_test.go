@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -226,7 +227,7 @@ func TestPagesOfASchool(t *testing.T) {
 	if got := v.page("/school/3418020001/links", county); strings.Count(got, "<svg") != 2 {
 		t.Errorf("the sheet has %d codes", strings.Count(got, "<svg"))
 	}
-	for q, want := range map[string]int{"": 2, "q=" + "%E7%A9%BA": 1, "q=0001": 1, "q=nobody": 0, "show=none": 1, "show=short": 2} {
+	for q, want := range map[string]int{"": 2, "q=" + "%E7%A9%BA": 1, "q=0001": 1, "q=" + url.QueryEscape("３４１８０２０００１"): 1, "q=" + url.QueryEscape("＝１＋１"): 1, "q=nobody": 0, "show=none": 1, "show=short": 2} {
 		if rows := texts(t, v.page("/bureau/341802?"+q, county), "data-row"); len(rows) != want {
 			t.Errorf("%q: %d rows, want %d", q, len(rows), want)
 		}
@@ -260,9 +261,10 @@ func TestPagesOfASchool(t *testing.T) {
 		t.Errorf("nobody: %v", rows)
 	}
 	for form, want := range map[string]string{
-		"of=3.1&receipt=" + strings.ToLower(receipt): "三年级1班 5 号学生，已计入",
-		"of=1.1&receipt=" + receipt:                  "一年级1班的学生中没有这张回执。家长、教师的回执不能在这里核对。",
-		"of=&receipt=" + receipt:                     "请选择班级",
+		"of=3.1&receipt=" + strings.ToLower(receipt):       "三年级1班 5 号学生，已计入",
+		"of=3.1&receipt=" + url.QueryEscape(wide(receipt)): "三年级1班 5 号学生，已计入",
+		"of=1.1&receipt=" + receipt:                        "一年级1班的学生中没有这张回执。家长、教师的回执不能在这里核对。",
+		"of=&receipt=" + receipt:                           "请选择班级",
 	} {
 		if got := v.check(form, county); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", form, got)
@@ -321,6 +323,11 @@ func TestPagesOfAWall(t *testing.T) {
 		t.Error("the table is that of a wall")
 	}
 	v.stop()
+}
+
+// wide is a text as some input methods type it.
+func wide(text string) string {
+	return strings.Map(func(r rune) rune { return r - '!' + '！' }, text)
 }
 
 // check is what the form of receipts answers.
