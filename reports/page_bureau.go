@@ -25,7 +25,7 @@ type bureauView struct {
 	Head     []columnHead
 	Items    []*item
 	Board    bool
-	Matches  string
+	Matches  string // how many there are, where that is not seen
 	Pages    []pageLink
 	More     string // which of them a wall shows
 	Next     string // the address of its next page
@@ -135,7 +135,6 @@ func (r *visit) drawBureau(where place, region canyu.Region, c *census) error {
 	r.Alarms = r.alarmTexts(region)
 	r.controls(v, region)
 	shown := r.filter(items)
-	v.Matches = s.page("matches", number(len(shown)), number(len(items)))
 	if r.Wall {
 		v.Items = r.wallPage(v, region, shown)
 	} else {
@@ -372,7 +371,14 @@ func (r *visit) pageAsked(pages int) int {
 func (r *visit) onePage(v *bureauView, shown []*item) []*item {
 	pages := pagesOf(shown, itemsAtOnce)
 	at := r.pageAsked(pages)
+	first, last := (at-1)*itemsAtOnce, min(len(shown), at*itemsAtOnce)
+	if asked := r.query() != "" || r.arg("show") != ""; asked && len(shown) > 0 {
+		v.Matches = r.Say("matches", number(len(shown)))
+	} else if pages > 1 {
+		v.Matches = r.Say("matches.all", number(len(shown)))
+	}
 	if pages > 1 {
+		v.Matches += r.Say("matches.page", number(first+1), number(last))
 		for n := 1; n <= pages; n++ {
 			if n == 1 || n == pages || max(n-at, at-n) <= 2 {
 				v.Pages = append(v.Pages, pageLink{URL: r.address("page", strconv.Itoa(n)) + "#table", Text: strconv.Itoa(n), Current: n == at})
@@ -381,5 +387,5 @@ func (r *visit) onePage(v *bureauView, shown []*item) []*item {
 			}
 		}
 	}
-	return shown[(at-1)*itemsAtOnce : min(len(shown), at*itemsAtOnce)]
+	return shown[first:last]
 }

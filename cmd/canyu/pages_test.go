@@ -330,6 +330,36 @@ func wide(text string) string {
 	return strings.Map(func(r rune) rune { return r - '!' + '！' }, text)
 }
 
+// A table that is cut says how many there are in all, or match; one that is whole only
+// says how many match.
+func TestPagesOfManySchools(t *testing.T) {
+	t.Parallel()
+	roster := "region,school,name,grade,class,enrolled\n"
+	for n := 1; n <= 230; n++ {
+		roster += fmt.Sprintf("341802,341802%04d,第%d小学,3,1,5\n", n, n)
+	}
+	s := newSite(t, pair{}, "")
+	s.must("roster", "import", s.file("roster.csv", []byte(roster)))
+	v := s.serve()
+	visitors := newVisitors(t, s)
+	for path, want := range map[string]string{
+		"/bureau/341802":                                "共 230 项。本页显示第 1–100 项。",
+		"/bureau/341802?page=3":                         "共 230 项。本页显示第 201–230 项。",
+		"/bureau/341802?lang=zh-Hant&page=3":            "共 230 項。本頁顯示第 201–230 項。",
+		"/bureau/341802?q=" + url.QueryEscape("第1"):     "符合条件的共 111 项。本页显示第 1–100 项。",
+		"/bureau/341802?show=none":                      "符合条件的共 230 项。本页显示第 1–100 项。",
+		"/bureau/341802?lang=en&page=2&q=3":             "Matches: 230. Shown here: 101–200.", // each code has a 3
+		"/bureau/341802?q=" + url.QueryEscape("第220小学"): "符合条件的共 1 项。",
+		"/bureau/341802?q=nobody":                       "",
+		"/bureau/341800":                                "", // one county
+	} {
+		if got := texts(t, v.page(path, visitors["city"]), "id")["matches"]; got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	v.stop()
+}
+
 // check is what the form of receipts answers.
 func (v *server) check(form, cookie string) string {
 	v.t.Helper()
