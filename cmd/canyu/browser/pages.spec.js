@@ -417,6 +417,38 @@ test('a bureau: sorted, filtered, searched, and down to the school', async ({ co
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('宣州区');
 });
 
+test('a bureau by keyboard: what is seen first is reached first', async ({ context, page, site, canyu, school }) => {
+  await enter(context, site, canyu, 'bureau', '341800');
+  for (const width of [1366, 375]) {
+    await page.setViewportSize({ width, height: 768 });
+    await page.goto(`/bureau/341800?activity=${site.activities.over}&q=${school.code}`);
+    await live(page);
+    await expect(async () => { // whose days and reports may still be read
+      await page.reload();
+      await expect(page.locator('#days table')).toBeVisible({ timeout: 2000 });
+      await expect(page.locator('.reports a').first()).toBeVisible({ timeout: 2000 });
+    }).toPass();
+    await page.locator('#main').focus();
+    const reached = []; // parts of the page, as Tab reaches them
+    for (let i = 0; i < 120; i++) {
+      await page.keyboard.press('Tab');
+      const at = await page.evaluate(() => {
+        const part = document.activeElement.closest('main > *');
+        if (!part) return null;
+        const { left, right, top, bottom } = part.getBoundingClientRect();
+        return { part: part.className, left, right, top: top + scrollY, bottom: bottom + scrollY };
+      });
+      if (!at) break;
+      if (reached.at(-1)?.part !== at.part) reached.push(at);
+    }
+    expect(reached.map((r) => r.part)).toEqual(expect.arrayContaining(['card rows', 'card days', 'card exports', 'card reports']));
+    reached.slice(1).forEach((b, i) => {
+      const a = reached[i];
+      expect(b.top >= a.bottom || b.left >= a.right && b.top >= a.top, `${a.part}, then ${b.part}`).toBe(true);
+    });
+  }
+});
+
 test('a wall of more schools than it holds turns its pages', async ({ context, page, site, canyu }) => {
   await enter(context, site, canyu, 'bureau', county);
   await page.clock.install();
