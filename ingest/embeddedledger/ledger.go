@@ -266,9 +266,8 @@ func (l *Ledger) Close() error {
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	if l.conn != nil {
+	if l.conn != nil { // and stays: who still uses it gets sql.ErrConnDone
 		errs = append(errs, l.conn.Close())
-		l.conn = nil
 	}
 	if l.db != nil {
 		errs = append(errs, l.db.Close())

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/canyu/canyu"
 	"github.com/canyu/canyu/ingest/embeddedledger"
@@ -168,5 +169,30 @@ func TestCloseUnlocks(t *testing.T) {
 	defer again.Close()
 	if !again.Held() {
 		t.Error("the lock is held by nobody, and yet not free")
+	}
+}
+
+// Whoever comes after Close gets an error.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir())
+	epoch, err := l.Begin(t.Context(), "a", "", "fingerprint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, claim := l.Claim(t.Context(), "duty", "holder", time.Minute)
+	_, read := l.Log(t.Context(), "a", 0, "", 1)
+	_, erase := l.Erase(t.Context(), "a", canyu.Class{School: 3418020001}, canyu.Student, 1)
+	for what, err := range map[string]error{
+		"Claim": claim, "Release": l.Release(t.Context(), "duty", "holder"), "Log": read, "Erase": erase,
+		"Record":      l.Record(t.Context(), &canyu.Batch{Activity: "a", Epoch: epoch, Writer: "w", Sequence: 1, Participations: []canyu.Participation{{Participant: 1}}}),
+		"Acknowledge": l.Acknowledge(t.Context(), "a", 0, "1"), "Unmark": l.Unmark(t.Context(), "a"), "Purge": l.Purge(t.Context(), "a"), "Scrub": l.Scrub(t.Context(), "a"),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", what)
+		}
 	}
 }
