@@ -36,11 +36,17 @@ test: deps check ## format, vet, lint, then every test, against servers of its o
 	deploy/testservers.sh go test -race -shuffle=on -parallel 6 -timeout 14m ./...
 
 .PHONY: check
-check: $(linter) ## format, vet, lint
+check: lint validate ## format, vet, lint
+
+.PHONY: lint
+lint: $(linter)
 	@unformatted=$$(gofmt -l .); [[ -z $$unformatted ]] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
 	go vet ./...
 	$(linter) run ./...
-	go vet -C deploy/validate . # and builds what the test of deploy/ runs
+
+.PHONY: validate
+validate: # and builds what the test of deploy/ runs
+	go vet -C deploy/validate .
 
 .PHONY: release
 release: ## bin/release: archives for linux/amd64 and arm64, and their sums
